@@ -1,0 +1,1 @@
+"""What the record proves: one file a checker, pure, no I/O."""

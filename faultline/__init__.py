@@ -1,0 +1,1 @@
+"""The public door. `faultline.check` judges a recorded history, `faultline.run` makes and judges a run."""

@@ -1,0 +1,1 @@
+"""The controller: plan, nodes, interpreter, journal, history, store, report, command line."""

@@ -1,0 +1,163 @@
+"""What the harness asks of a database under test. Optional abilities are protocols of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+import msgspec
+
+from harness.nodes.base import Cluster, Node
+from harness.op import Op
+from harness.options import Option
+
+
+class DidNotHappen(Exception):
+    """Raised by a session's `invoke`: the op certainly had no effect → `fail`. The message is the reason.
+
+    `lost` says that the session can't be used any more: the worker opens a new one, under a new process.
+    """
+
+    def __init__(self, reason: str, *, lost: bool = False) -> None:
+        super().__init__(reason)
+        self.lost = lost
+
+
+class Unknown(Exception):
+    """Raised by a session's `invoke`: nobody knows → `info`, for a reason that the target's table has.
+
+    An exception that is neither this nor `DidNotHappen` is `info` too, and is counted as unmapped.
+    """
+
+    def __init__(self, reason: str, *, lost: bool = True) -> None:
+        super().__init__(reason)
+        self.lost = lost
+
+
+class Timeouts(msgspec.Struct, frozen=True):
+    """The times that an op's deadline implies (seconds)."""
+
+    op_s: float = 5.0
+    connect_s: float = 2.0
+
+    @property
+    def request_s(self) -> float:
+        """For the driver: 80 % of the deadline."""
+        return 0.8 * self.op_s
+
+    @property
+    def server_s(self) -> float:
+        """For statements and locks on the server: 60 % of the deadline."""
+        return 0.6 * self.op_s
+
+
+class SessionContext(msgspec.Struct, frozen=True):
+    """What a session is opened with.
+
+    between_statements: to be called between two statements of one transaction, at each gap; sleeps there while a
+    stall window is open and this transaction was chosen, and moves the op's deadline by as much.
+    """
+
+    process: int
+    timeouts: Timeouts
+    between_statements: Callable[[], None]
+    options: Mapping[str, Any]
+    """The target's and the workload's options, with defaults filled in."""
+
+
+class Session(Protocol):
+    """One connection to one node: no pool, no retry, no redirect. Used by one thread, closed by another at a deadline."""
+
+    def invoke(self, op: Op) -> Op:
+        """Do it and return `op` as `ok`. Raises DidNotHappen → fail; any other exception → info (see `is_read`)."""
+        ...
+
+    def is_read(self, op: Op) -> bool:
+        """Whether the op writes nothing: any error of it is then `fail`."""
+        ...
+
+    def close(self) -> None:
+        """Shut the connection at once, from any thread, also while `invoke` is blocked in it. Never raises."""
+        ...
+
+
+class SessionFactory(Protocol):
+    """One workload on one target."""
+
+    def setup(self, target: Any, cluster: Cluster) -> None:
+        """Make the tables and rows that the workload needs; once, after the target is up."""
+        ...
+
+    def open(self, target: Any, node: Node, context: SessionContext) -> Session:
+        """Connect, up to the server's handshake reply. What raises here is `fail`."""
+        ...
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """What the database promises at its settings: a consistency model, in whose words.
+
+    model None: it promises nothing; the workload's own model is judged, and the report says so.
+    """
+
+    model: str | None
+    words: str
+    link: str
+
+
+class KnownIssue(msgspec.Struct, frozen=True):
+    """A misbehaviour that is known upstream. A hit on one is reported as known, and still invalid.
+
+    versions: (first affected, first fixed) pairs, as version tuples' text; "" for "all before" or "not fixed yet".
+    workloads, anomalies: where it shows; an empty tuple means any. needs: kinds of faults without which it can't be this one.
+    """
+
+    name: str
+    sentence: str
+    link: str
+    versions: tuple[tuple[str, str], ...]
+    workloads: tuple[str, ...] = ()
+    anomalies: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Target(Protocol):
+    """A database. Made once a run, from the plan's options with defaults filled in."""
+
+    name: ClassVar[str]
+    doc: ClassVar[str]
+    """One line for `faultline list`."""
+    substrates: ClassVar[tuple[str, ...]]
+    """Where it runs, the default first."""
+    default_image: ClassVar[str]
+    default_nodes: ClassVar[int]
+    default_workload: ClassVar[str]
+    options: ClassVar[Mapping[str, Option]]
+    workloads: ClassVar[Mapping[str, SessionFactory]]
+    faults: ClassVar[tuple[str, ...]]
+    """Kinds of faults that make sense here, those of a default run."""
+    known_issues: ClassVar[tuple[KnownIssue, ...]]
+
+    def __init__(self, *, image: str, options: Mapping[str, Any], timeouts: Timeouts, workload: str) -> None: ...
+
+    @classmethod
+    def claim(cls, workload: str, options: Mapping[str, Any]) -> Claim: ...
+
+    def start(self, cluster: Cluster) -> None:
+        """Install and start the database on every node and wait until it serves. Raises InfrastructureError."""
+        ...
+
+    def stop(self, cluster: Cluster) -> None: ...
+
+    def await_node(self, node: Node, timeout_s: float) -> None:
+        """Wait until one node serves requests. Raises InfrastructureError."""
+        ...
+
+    def version(self, node: Node) -> str: ...
+
+
+@runtime_checkable
+class HasPrimaries(Protocol):
+    """A target that can say which nodes lead."""
+
+    def primaries(self, cluster: Cluster) -> list[str]: ...

@@ -1,0 +1,32 @@
+"""What a workload is: a plain value. One file in `workloads/` each, registered in `workloads.REGISTRY`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from harness.checker import Checker
+from harness.generator import Generator
+from harness.options import Option
+
+
+class Workload(msgspec.Struct, frozen=True, kw_only=True):
+    """generator + final generator + the checkers that judge it.
+
+    doc: what it does and what it finds, one paragraph for users. fs: every `f` that a run must have had an ok of.
+    generator(options): the client ops, endless (the harness bounds it in time). final_generator(options): the final
+    reads, None where there are none. checkers: by name, those that count. own_model: the model judged where the
+    target promises nothing. options: what OPTS= may set. floor: the least number of ok ops that proves anything.
+    """
+
+    name: str
+    doc: str
+    fs: tuple[str, ...]
+    generator: Callable[[Mapping[str, Any]], Generator]
+    final_generator: Callable[[Mapping[str, Any]], Generator] | None = None
+    checkers: Mapping[str, Checker]
+    own_model: str
+    options: Mapping[str, Option] = {}
+    floor: int = 100
