@@ -51,7 +51,7 @@ class Database(msgspec.Struct, frozen=True, kw_only=True):
     entrypoint, on `local` the whole command line. env: its environment, added to the image's or to an empty one.
     ports: the TCP ports that it listens on for clients and peers. data_dir: where it keeps its data (docker: the
     path inside the container, backed by a volume that the sandbox sees too; local: a directory made for the node).
-    ulimits, mem_mb: limits (docker only; 0: none). cwd: local only.
+    mem_mb: memory limit (docker only; 0: none).
     """
 
     argv: list[str]
@@ -60,7 +60,6 @@ class Database(msgspec.Struct, frozen=True, kw_only=True):
     ports: tuple[int, ...] = ()
     data_dir: str = ""
     mem_mb: int = 0
-    entrypoint: list[str] | None = None
     files: dict[str, str] = {}
     """path on the node → text; written before the first start (configuration)."""
 
@@ -89,6 +88,12 @@ class Node(Protocol):
     agent: Agent
     database: Database | None
     """What `install` was given."""
+    home: str
+    """A directory of this node's own, writable by the database's user, where a target may `put` files."""
+
+    def port(self, port: int) -> int:
+        """Where the database must listen to be what others know as `port`: docker: the same; local: a free one, fixed for the run."""
+        ...
 
     def run(self, *argv: str, stdin: str | None = None, timeout_s: float = 30.0) -> Completed:
         """Run a command where the agent is. Raises `CommandFailed`."""
