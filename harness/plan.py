@@ -32,3 +32,7 @@ class TestPlan(msgspec.Struct, frozen=True, kw_only=True):
     time_s: float = 30.0
     op_deadline_s: float = 5.0
     seed: int = 0
+
+    def with_seed(self, seed: int) -> TestPlan:
+        """The same plan with another seed."""
+        return msgspec.structs.replace(self, seed=seed % 2**32)

@@ -1,0 +1,153 @@
+"""From what was asked on the command line to one checked `TestPlan`.
+
+The plan is checked as a whole before anything starts: every problem is named at once.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from checkers import models
+from harness.errors import UsageError
+from harness.options import Option
+from harness.plan import TestPlan
+from harness.registry import find_nemesis, find_target, find_workload
+from harness.substrates import SUBSTRATES
+from harness.target import Target
+from harness.workload import Workload
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What a user asked, None where nothing was said. faults: kinds, or ("none",). options: as text.
+
+    No target at all is the newcomer's: the PostgreSQL that comes as a Python package, on `local`.
+    """
+
+    target: str | None = None
+    workload: str | None = None
+    on: str | None = None
+    image: str | None = None
+    nodes: int | None = None
+    model: str | None = None
+    faults: tuple[str, ...] | None = None
+    options: Mapping[str, str] = {}
+    rate_hz: float | None = None
+    concurrency: int | None = None
+    time_s: float | None = None
+    seed: int | None = None
+
+
+def make_plan(request: Request) -> TestPlan:
+    """The plan with every default filled in. Raises UsageError that names every problem, one a line."""
+    if request.target is None:
+        local = request.on is None and request.image is None
+        request = msgspec.structs.replace(request, target="postgres", on="local" if local else request.on)
+    assert request.target is not None
+    target = find_target(request.target)
+    problems: list[str] = []
+    workload_name = request.workload or target.default_workload
+    workload = find_workload(workload_name)
+    if workload_name not in target.workloads:
+        problems.append(
+            f"workload {workload_name!r} is not for target {request.target!r}: choose from {', '.join(target.workloads)}"
+        )
+    on = _substrate(request, target, problems)
+    nodes = request.nodes if request.nodes is not None else (target.default_nodes if on != "local" else 1)
+    time_s = request.time_s if request.time_s is not None else (30.0 if on in ("local", "simulated") else 60.0)
+    _check_numbers(request, nodes, time_s, problems)
+    faults = _faults(request, target, on, nodes, problems)
+    options = _options(request, target, workload, faults, problems)
+    if request.model is not None and request.model not in models.MODELS:
+        problems.append(f"unknown model {request.model!r}: choose from {', '.join(models.MODELS)}")
+    if problems:
+        raise UsageError("\n".join(problems))
+    return TestPlan(
+        target=request.target,
+        workload=workload_name,
+        on=on,
+        image=(request.image or target.default_image) if on == "docker" else "",
+        nodes=nodes,
+        model=request.model,
+        faults=faults,
+        faults_named=request.faults is not None,
+        options=options,
+        rate_hz=request.rate_hz or 0.0,
+        concurrency=request.concurrency or max(10, 3 * nodes),
+        time_s=time_s,
+        seed=request.seed if request.seed is not None else secrets.randbits(32),
+    )
+
+
+def _substrate(request: Request, target: type[Target], problems: list[str]) -> str:
+    on = request.on
+    if on is None:
+        on = target.substrates[0]
+    if on not in SUBSTRATES:
+        problems.append(f"unknown substrate {on!r}: choose from {', '.join(SUBSTRATES)}")
+    elif on not in target.substrates:
+        problems.append(f"target {request.target!r} does not run on {on!r}: choose from {', '.join(target.substrates)}")
+    if request.image and on != "docker":
+        problems.append(f"image {request.image!r} needs the docker substrate (add ON=docker, or drop IMAGE)")
+    return on
+
+
+def _check_numbers(request: Request, nodes: int, time_s: float, problems: list[str]) -> None:
+    if not 1 <= nodes <= 9:
+        problems.append(f"nodes={nodes}: must be 1 to 9")
+    if not 1 <= time_s <= 7 * 86400:
+        problems.append(f"time={time_s:g}: must be 1 s to a week, in seconds")
+    if request.concurrency is not None and not 1 <= request.concurrency <= 1000:
+        problems.append(f"concurrency={request.concurrency}: must be 1 to 1000 workers")
+    if request.rate_hz is not None and request.rate_hz < 0:
+        problems.append(f"rate={request.rate_hz:g}: must be 0 (as fast as it goes) or more ops per second")
+
+
+def _faults(request: Request, target: type[Target], on: str, nodes: int, problems: list[str]) -> tuple[str, ...]:
+    if request.faults == ("none",):
+        return ()
+    possible = SUBSTRATES[on].faults if on in SUBSTRATES else frozenset()
+    if request.faults is None:
+        return tuple(
+            kind for kind in target.faults if kind in possible and not (kind == "partition" and nodes < 2)
+        )
+    for kind in request.faults:
+        try:
+            find_nemesis(kind)
+        except UsageError as error:
+            problems.append(f"{error} (or none)")
+            continue
+        if kind not in possible:
+            where = ", ".join(sorted(name for name, substrate in SUBSTRATES.items() if kind in substrate.faults))
+            problems.append(f"fault {kind!r} can't be injected on {on!r} (run on {where}, or drop {kind})")
+        elif kind == "partition" and nodes < 2:
+            problems.append(f"fault 'partition' needs two nodes or more, there is {nodes} (raise NODES, or drop partition)")
+    return tuple(dict.fromkeys(request.faults))
+
+
+def _options(
+    request: Request, target: type[Target], workload: Workload, faults: tuple[str, ...], problems: list[str]
+) -> dict[str, Any]:
+    """Each option offered by the target, the workload and the faults, with the given value or its default."""
+    offered: dict[str, Option] = {**target.options, **workload.options}
+    for kind in faults:
+        try:
+            offered |= find_nemesis(kind).options
+        except UsageError:
+            continue
+    values: dict[str, Any] = {}
+    for name, option in offered.items():
+        try:
+            values[name] = option.parse(name, request.options[name]) if name in request.options else option.default
+        except ValueError as error:
+            problems.append(str(error))
+    for name in request.options:
+        if name not in offered:
+            problems.append(
+                f"unknown option {name!r} for target {request.target!r} with workload {workload.name!r}:"
+                f" choose from {', '.join(sorted(offered))}"
+            )
+    return values
