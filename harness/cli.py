@@ -71,7 +71,9 @@ def _add_test(commands: argparse._SubParsersAction) -> None:
     test.add_argument("--workload", help="what clients do (see `faultline list`)")
     test.add_argument("--faults", type=_names, help="kinds, comma separated, or `none`; default: all that work here")
     test.add_argument("--model", help="consistency model to judge against; default: what the database claims")
-    test.add_argument("--opts", type=_options, action="append", default=[], help="name=value,... of target, workload, faults")
+    test.add_argument(
+        "--opts", type=_options, action="append", default=[], help="name=value,... of target, workload, faults"
+    )
     test.add_argument("--on", help="docker or local")
     test.add_argument("--nodes", type=int, help="how many nodes")
     test.add_argument("--image", help="container image to test instead of the default one")

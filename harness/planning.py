@@ -111,9 +111,7 @@ def _faults(request: Request, target: type[Target], on: str, nodes: int, problem
         return ()
     possible = SUBSTRATES[on].faults if on in SUBSTRATES else frozenset()
     if request.faults is None:
-        return tuple(
-            kind for kind in target.faults if kind in possible and not (kind == "partition" and nodes < 2)
-        )
+        return tuple(kind for kind in target.faults if kind in possible and not (kind == "partition" and nodes < 2))
     for kind in request.faults:
         try:
             find_nemesis(kind)
@@ -124,7 +122,9 @@ def _faults(request: Request, target: type[Target], on: str, nodes: int, problem
             where = ", ".join(sorted(name for name, substrate in SUBSTRATES.items() if kind in substrate.faults))
             problems.append(f"fault {kind!r} can't be injected on {on!r} (run on {where}, or drop {kind})")
         elif kind == "partition" and nodes < 2:
-            problems.append(f"fault 'partition' needs two nodes or more, there is {nodes} (raise NODES, or drop partition)")
+            problems.append(
+                f"fault 'partition' needs two nodes or more, there is {nodes} (raise NODES, or drop partition)"
+            )
     return tuple(dict.fromkeys(request.faults))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -118,6 +119,20 @@ class KnownIssue(msgspec.Struct, frozen=True):
     workloads: tuple[str, ...] = ()
     anomalies: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+
+    def covers(self, version: str) -> bool:
+        """Whether this version of the database has the issue; False for a version that can't be read."""
+        number = version_number(version)
+        return bool(number) and any(
+            version_number(affected) <= number and (not fixed or number < version_number(fixed))
+            for affected, fixed in self.versions
+        )
+
+
+def version_number(text: str) -> tuple[int, ...]:
+    """The first dotted number in a version's text: "v3.5.28" → (3, 5, 28); () where there is none."""
+    found = re.search(r"\d+(\.\d+)*", text)
+    return tuple(int(part) for part in found.group().split(".")) if found else ()
 
 
 @runtime_checkable

@@ -1,0 +1,152 @@
+"""From a record to a verdict: which checkers judge it, against which model, and what is told about it.
+
+`judge` is pure. A run's folder is judged with its own plan; any other history needs a workload's name.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from checkers import models
+from checkers.activity import Activity
+from checkers.availability import Availability
+from checkers.compose import compose
+from checkers.stats import Stats
+from harness.checker import CheckOptions
+from harness.errors import Exit, FaultlineError, UsageError
+from harness.history import History
+from harness.op import Op
+from harness.options import with_defaults
+from harness.plan import TestPlan
+from harness.reading import read_history
+from harness.registry import find_target, find_workload
+from harness.store import RunFolder
+from harness.target import Claim, KnownIssue
+from harness.verdict import Verdict
+from harness.workload import Workload
+
+EXIT_OF = {"valid": Exit.VALID, "invalid": Exit.INVALID, "unknown": Exit.UNKNOWN}
+
+
+def check(
+    history: str | Path | History | Iterable[Op | Mapping[str, Any]],
+    *,
+    workload: str | None = None,
+    model: str | None = None,
+    **options: Any,
+) -> Verdict:
+    """Judge a history: a path (.edn, .json, .jsonl, .gz of each, a run's folder), op maps in Jepsen's form, or a History.
+
+    workload: needed unless it is a run's folder. model: what to judge against; None: the run's, or the workload's own.
+    options: of the workload's checkers. Raises UsageError, and HistoryError for a record that is no history.
+    """
+    if isinstance(history, str | Path) and RunFolder(Path(history)).plan.is_file():
+        folder = RunFolder(Path(history))
+        return judge_run(folder, workload=workload, model=model)
+    if workload is None:
+        raise UsageError("a history that is no run's folder needs a workload (--workload append, register, ...)")
+    if model is not None and model not in models.MODELS:
+        raise UsageError(f"unknown model {model!r}: choose from {', '.join(models.MODELS)}")
+    found = find_workload(workload)
+    unknown = sorted(set(options) - set(found.check_options))
+    if unknown:
+        offered = ", ".join(found.check_options) or "none"
+        raise UsageError(f"unknown option {unknown[0]!r} for judging {workload!r}: choose from {offered}")
+    return judge(read_history(history), found, model=model or found.own_model, options=_parsed(found, options))
+
+
+def judge(
+    history: History, workload: Workload, *, model: str, options: Mapping[str, Any], plan: TestPlan | None = None
+) -> Verdict:
+    """The combined verdict of the workload's checkers, and for a run of ours (`plan` given) of the rules against idleness."""
+    asked = CheckOptions(model=model, workload=dict(options))
+    verdicts = {name: checker.check(history, asked) for name, checker in workload.checkers.items()}
+    verdicts["stats"] = Stats().check(history, asked)
+    verdicts["availability"] = Availability().check(history, asked)
+    if plan is not None:
+        activity = Activity(fs=workload.fs, floor=workload.floor, fault_kinds=plan.faults)
+        verdicts["activity"] = activity.check(history, asked)
+    return compose(verdicts, model=model)
+
+
+def judge_run(folder: RunFolder, *, workload: str | None = None, model: str | None = None) -> Verdict:
+    """Judge a recorded run by its own plan, or against another model."""
+    plan = folder.read_plan()
+    if workload is not None and workload != plan.workload:
+        raise UsageError(f"{folder.path} recorded the workload {plan.workload!r}, not {workload!r}")
+    found = find_workload(plan.workload)
+    proved = folder.read_environment().get("faults_proved")
+    if proved is not None:
+        plan = msgspec.structs.replace(plan, faults=tuple(proved))
+    asked = model or model_of(plan, found)
+    return judge(read_history(folder.path), found, model=asked, options=plan.options, plan=plan)
+
+
+def claim_of(plan: TestPlan) -> Claim:
+    """What the target promises at the plan's settings."""
+    return find_target(plan.target).claim(plan.workload, plan.options)
+
+
+def model_of(plan: TestPlan, workload: Workload) -> str:
+    """The model that a run is judged against: the one asked for, else the target's claim, else the workload's own."""
+    return plan.model or claim_of(plan).model or workload.own_model
+
+
+def known_issues(plan: TestPlan, version: str, verdict: Verdict) -> list[KnownIssue]:
+    """The target's known issues that fit what was found, at this version, workload and with these faults."""
+    counted = {anomaly.type for anomaly in verdict.anomalies if anomaly.counts}
+    return [
+        issue
+        for issue in find_target(plan.target).known_issues
+        if issue.covers(version)
+        and (not issue.workloads or plan.workload in issue.workloads)
+        and (not issue.anomalies or counted & set(issue.anomalies))
+        and set(issue.needs) <= set(plan.faults)
+        and counted
+    ]
+
+
+def check_and_tell(
+    path: str,
+    *,
+    workload: str | None,
+    model: str | None,
+    options: Mapping[str, str],
+    as_json: bool,
+    report: Path | None,
+) -> int:
+    """Judge one path and print the verdict, as text or as one JSON line. Returns the exit code."""
+    from harness.verdict_text import summary
+
+    try:
+        verdict = check(path, workload=workload, model=model, **options)
+    except FaultlineError as error:
+        if not as_json:
+            raise
+        print(json.dumps({"path": path, "verdict": "unknown", "error": str(error)}))
+        print(f"faultline: {error}", file=sys.stderr)
+        return int(error.exit)
+    if as_json:
+        print(json.dumps({"path": path, **verdict.to_dict()}))
+    else:
+        print(f"{path}: {verdict.verdict}")
+        print(summary(verdict))
+    if report is not None:
+        from harness.telling import write_check_report
+
+        write_check_report(path, verdict, report)
+        print(f"report: {report}")
+    return int(EXIT_OF[verdict.verdict])
+
+
+def _parsed(workload: Workload, options: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return with_defaults(workload.check_options, options)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
