@@ -41,7 +41,7 @@ def check(
     model: str | None = None,
     **options: Any,
 ) -> Verdict:
-    """Judge a history: a path (.edn, .json, .jsonl, .gz of each, a run's folder), op maps in Jepsen's form, or a History.
+    """Judge a history: a path (.edn, .json, .jsonl, .gz of each, a run's folder), Jepsen's op maps, or a History.
 
     workload: needed unless it is a run's folder. model: what to judge against; None: the run's, or the workload's own.
     options: of the workload's checkers. Raises UsageError, and HistoryError for a record that is no history.
@@ -64,7 +64,7 @@ def check(
 def judge(
     history: History, workload: Workload, *, model: str, options: Mapping[str, Any], plan: TestPlan | None = None
 ) -> Verdict:
-    """The combined verdict of the workload's checkers, and for a run of ours (`plan` given) of the rules against idleness."""
+    """The combined verdict of the workload's checkers; for a run of ours (`plan` given) idleness is judged too."""
     asked = CheckOptions(model=model, workload=dict(options))
     verdicts = {name: checker.check(history, asked) for name, checker in workload.checkers.items()}
     verdicts["stats"] = Stats().check(history, asked)

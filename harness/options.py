@@ -1,4 +1,4 @@
-"""Options that targets and workloads offer (`OPTS=name=value,...`), as data: checked at once, shown by `faultline list`."""
+"""Options that targets, workloads and faults offer (`OPTS=name=value,...`), as data: checked at once, listed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ class Option(msgspec.Struct, frozen=True):
             try:
                 return kind(text)
             except ValueError:
-                raise ValueError(f"option {name}={text!r}: must be {'a whole' if kind is int else 'a'} number") from None
+                what = "a whole number" if kind is int else "a number"
+                raise ValueError(f"option {name}={text!r}: must be {what}") from None
         return text
 
 

@@ -53,7 +53,8 @@ def make_plan(request: Request) -> TestPlan:
     workload = find_workload(workload_name)
     if workload_name not in target.workloads:
         problems.append(
-            f"workload {workload_name!r} is not for target {request.target!r}: choose from {', '.join(target.workloads)}"
+            f"workload {workload_name!r} is not for target {request.target!r}:"
+            f" choose from {', '.join(target.workloads)}"
         )
     on = _substrate(request, target, problems)
     nodes = request.nodes if request.nodes is not None else (target.default_nodes if on != "local" else 1)

@@ -67,7 +67,7 @@ class SessionContext(msgspec.Struct, frozen=True):
 
 
 class Session(Protocol):
-    """One connection to one node: no pool, no retry, no redirect. Used by one thread, closed by another at a deadline."""
+    """One connection to one node: no pool, no retry, no redirect. One thread uses it; another may close it."""
 
     def invoke(self, op: Op) -> Op:
         """Do it and return `op` as `ok`. Raises DidNotHappen → fail; any other exception → info (see `is_read`)."""
@@ -108,8 +108,8 @@ class Claim(msgspec.Struct, frozen=True):
 class KnownIssue(msgspec.Struct, frozen=True):
     """A misbehaviour that is known upstream. A hit on one is reported as known, and still invalid.
 
-    versions: (first affected, first fixed) pairs, as version tuples' text; "" for "all before" or "not fixed yet".
-    workloads, anomalies: where it shows; an empty tuple means any. needs: kinds of faults without which it can't be this one.
+    versions: (first affected, first fixed) pairs, as text; "" for "all before" or "not fixed yet".
+    workloads, anomalies: where it shows; an empty tuple means any. needs: kinds of faults without which it is another.
     """
 
     name: str

@@ -18,7 +18,8 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     doc: what it does and what it finds, one paragraph for users. fs: every `f` that a run must have had an ok of.
     generator(options): the client ops, endless (the harness bounds it in time). final_generator(options): the final
     reads, None where there are none. checkers: by name, those that count. own_model: the model judged where the
-    target promises nothing. options: what OPTS= may set for a run; check_options: what the checkers may be told. floor: the least number of ok ops that proves anything.
+    target promises nothing. options: what OPTS= may set for a run. check_options: what the checkers may be told.
+    floor: the least number of ok ops that proves anything.
     """
 
     name: str
