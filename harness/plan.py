@@ -36,3 +36,7 @@ class TestPlan(msgspec.Struct, frozen=True, kw_only=True):
     def with_seed(self, seed: int) -> TestPlan:
         """The same plan with another seed."""
         return msgspec.structs.replace(self, seed=seed % 2**32)
+
+    def with_faults(self, faults: tuple[str, ...]) -> TestPlan:
+        """The same plan with other kinds of faults, not insisted on."""
+        return msgspec.structs.replace(self, faults=faults, faults_named=False)

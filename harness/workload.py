@@ -11,14 +11,18 @@ from harness.checker import Checker
 from harness.generator import Generator
 from harness.options import Option
 
+PHASES = ("main", "ready", "recovery")
+"""The phases in which a workload's generator is run, by the number in `options["phase"]`; a key belongs to one."""
+
 
 class Workload(msgspec.Struct, frozen=True, kw_only=True):
     """generator + final generator + the checkers that judge it.
 
     doc: what it does and what it finds, one paragraph for users. fs: every `f` that a run must have had an ok of.
-    generator(options): the client ops, endless (the harness bounds it in time). final_generator(options): the final
-    reads, None where there are none. checkers: by name, those that count. own_model: the model judged where the
-    target promises nothing. options: what OPTS= may set for a run. check_options: what the checkers may be told.
+    generator(options): the client ops, endless (the harness bounds it in time). The options also hold `phase` (int,
+    see PHASES): each phase has keys of its own. final_generator(options): the final reads, None where there are none.
+    checkers: by name, those that count. own_model: the model judged where the target promises nothing.
+    options: what OPTS= may set for a run. check_options: what the checkers may be told.
     floor: the least number of ok ops that proves anything.
     """
 
