@@ -283,6 +283,7 @@ class _Builder:
             self.open[process] = place
             self.invoked = True
             return -1
+        invocation: int | None
         if process in self.overlapping:
             invocation = self._overlapped(process, value)
         else:
@@ -291,11 +292,11 @@ class _Builder:
             if self.orphan is None:
                 self.orphan = place
             return -1
-        names = list(self.f_codes)
-        if names[self.fs[invocation]] != f:
+        if self.f_codes.get(f) != self.fs[invocation]:
+            invoked_f = list(self.f_codes)[self.fs[invocation]]
             raise self.error(
                 f"process {process} completes {f or 'an op without f'}, but its open op, "
-                f"{self.where(invocation)}, is {names[self.fs[invocation]] or 'one without f'}"
+                f"{self.where(invocation)}, is {invoked_f or 'one without f'}"
             )
         return invocation
 
