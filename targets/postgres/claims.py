@@ -1,0 +1,36 @@
+"""What PostgreSQL's manual promises at each isolation level, in its own words (chapter 13.2)."""
+
+from __future__ import annotations
+
+from harness.target import Claim
+
+MANUAL = "https://www.postgresql.org/docs/current/transaction-iso.html"
+
+CLAIMS: dict[str, Claim] = {
+    "serializable": Claim(
+        model="serializable",
+        words=(
+            "The Serializable isolation level provides the strictest transaction isolation. This level emulates serial"
+            " transaction execution for all committed transactions; as if transactions had been executed one after"
+            " another, serially, rather than concurrently."
+        ),
+        link=f"{MANUAL}#XACT-SERIALIZABLE",
+    ),
+    "repeatable-read": Claim(
+        model="snapshot-isolation",
+        words=(
+            "The Repeatable Read isolation level is implemented using a technique known in academic database literature"
+            " and in some other database products as Snapshot Isolation."
+        ),
+        link=f"{MANUAL}#XACT-REPEATABLE-READ",
+    ),
+    "read-committed": Claim(
+        model="read-committed",
+        words=(
+            "When a transaction uses this isolation level, a SELECT query (without a FOR UPDATE/SHARE clause) sees only"
+            " data committed before the query began; it never sees either uncommitted data or changes committed by"
+            " concurrent transactions during the query's execution."
+        ),
+        link=f"{MANUAL}#XACT-READ-COMMITTED",
+    ),
+}

@@ -1,0 +1,110 @@
+"""Lists that grow: transactions that append unique values to lists and read lists.
+
+    invoke  txn  [["append", 12, 3], ["r", 9, null]]
+    ok      txn  [["append", 12, 3], ["r", 9, [1, 2]]]
+
+Problem: from reads of a register one can hardly tell in which order writes took effect. Idea (Kingsbury and Alvaro,
+"Elle: Inferring Isolation Anomalies from Experimental Observations", VLDB 2020, section 4): append to lists, and every
+read shows the order of all appends before it; from that follow the dependencies between transactions, and from their
+cycles every anomaly. Values are 1, 2, 3, ... of each key; a key that has had its share of appends is retired and a new
+one takes its place, so lists stay short; keys are numbers that only grow, none is used again. Now and then a read looks
+at a key that was retired lately: a write that is lost after its key's last append would never be missed otherwise.
+Cost: a few µs per op.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from checkers.list_append import ListAppend
+from harness import generator as gen
+from harness.errors import UsageError
+from harness.op import Op, invoke
+from harness.options import Option
+from harness.workload import Workload
+
+REMEMBERED = 32
+"""How many retired keys are looked back at."""
+LOOK_BACK = 0.03
+"""The chance that a read looks at one of them: enough to see each about once, too few to cool the hot keys."""
+
+
+class Keys(msgspec.Struct, frozen=True):
+    """active: the keys in use. appended: how many values each has had. following: the next new key. retired: lately."""
+
+    active: tuple[int, ...]
+    appended: tuple[int, ...]
+    following: int
+    retired: tuple[int, ...] = ()
+
+    def append(self, place: int, limit: int) -> tuple[Keys, int, int]:
+        """(keys after it, key, value) of the next append to the key at `place`, which is retired after its last."""
+        key, value = self.active[place], self.appended[place] + 1
+        active, following, retired = self.active, self.following, self.retired
+        count = value
+        if value >= limit:
+            active = (*active[:place], following, *active[place + 1 :])
+            retired = (*retired[-REMEMBERED + 1 :], key)
+            following, count = following + 1, 0
+        appended = (*self.appended[:place], count, *self.appended[place + 1 :])
+        return Keys(active, appended, following, retired), key, value
+
+
+def generator(options: Mapping[str, Any]) -> gen.Generator:
+    """Endless transactions. Options: see `APPEND`. Raises UsageError."""
+    keys, limit, max_ops = options["keys"], options["writes-per-key"], options["max-ops"]
+    for name in ("keys", "writes-per-key", "max-ops"):
+        if options[name] < 1:
+            raise UsageError(f"option {name}={options[name]}: must be 1 or more")
+    if keys > 60:
+        raise UsageError(f"option keys={keys}: at most 60 (lists that are hardly ever read twice prove little)")
+    weights = [2.0**place if options["distribution"] == "exponential" else 1.0 for place in range(keys)]
+    cumulative = list(itertools.accumulate(weights))
+
+    def step(state: Keys, context: gen.Context) -> tuple[Op, Keys]:
+        chance = context.random
+        micro_ops: list[list[Any]] = []
+        for _ in range(chance.randint(1, max_ops)):
+            place = chance.choices(range(keys), cum_weights=cumulative)[0]
+            if chance.random() < 0.5:
+                state, key, value = state.append(place, limit)
+                micro_ops.append(["append", key, value])
+            else:
+                micro_ops.append(["r", _read_key(state, place, chance), None])
+        return invoke("txn", micro_ops), state
+
+    return gen.unfold(Keys(tuple(range(keys)), (0,) * keys, keys), step)
+
+
+def _read_key(state: Keys, place: int, chance: random.Random) -> int:
+    if state.retired and chance.random() < LOOK_BACK:
+        return chance.choice(state.retired)
+    return state.active[place]
+
+
+APPEND = Workload(
+    name="append",
+    doc=(
+        "Transactions that append unique values to lists and read lists. Finds every anomaly that shows as a cycle"
+        " of dependencies: dirty and lost writes, aborted, intermediate and skewed reads, lost updates, write skew."
+    ),
+    fs=("txn",),
+    generator=generator,
+    checkers={"list-append": ListAppend()},
+    own_model="serializable",
+    options={
+        "keys": Option(10, "how many lists are in use at a time (1 to 60)"),
+        "writes-per-key": Option(32, "appends to a list before it is retired"),
+        "max-ops": Option(4, "reads and appends per transaction, at most"),
+        "distribution": Option(
+            "exponential",
+            "how keys are chosen: each twice as likely as the one before, or evenly",
+            ("exponential", "uniform"),
+        ),
+    },
+)
