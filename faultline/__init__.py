@@ -11,7 +11,7 @@ require_own_rooms()
 
 from harness.history import History, HistoryError  # noqa: E402
 from harness.judging import check  # noqa: E402
-from harness.running import Run, run  # noqa: E402
+from harness.runner import Run, run  # noqa: E402
 from harness.verdict import Anomaly, Edge, Verdict  # noqa: E402
 
 __all__ = ["Anomaly", "Edge", "History", "HistoryError", "Run", "Verdict", "check", "run"]

@@ -162,7 +162,7 @@ def _merged(options: Sequence[dict[str, str]]) -> dict[str, str]:
 
 def _test(arguments: argparse.Namespace) -> int:
     from harness.planning import Request, make_plan
-    from harness.running import run_and_tell
+    from harness.runner import run_and_tell
 
     if arguments.runs < 1:
         raise UsageError(f"runs={arguments.runs}: must be 1 or more")
@@ -194,12 +194,12 @@ def _test(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from harness.judging import check_and_tell
+    from harness.telling import tell_check
 
     if arguments.report and len(arguments.paths) > 1:
         raise UsageError("--report takes one PATH")
     return combined(
-        check_and_tell(
+        tell_check(
             path,
             workload=arguments.workload,
             model=arguments.model,

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,7 @@ from checkers.availability import Availability
 from checkers.compose import compose
 from checkers.stats import Stats
 from harness.checker import CheckOptions
-from harness.errors import Exit, FaultlineError, UsageError
+from harness.errors import UsageError
 from harness.history import History
 from harness.op import Op
 from harness.options import with_defaults
@@ -30,8 +28,6 @@ from harness.store import RunFolder
 from harness.target import Claim, KnownIssue
 from harness.verdict import Verdict
 from harness.workload import Workload
-
-EXIT_OF = {"valid": Exit.VALID, "invalid": Exit.INVALID, "unknown": Exit.UNKNOWN}
 
 
 def check(
@@ -110,39 +106,6 @@ def known_issues(plan: TestPlan, version: str, verdict: Verdict) -> list[KnownIs
         and set(issue.needs) <= set(plan.faults)
         and counted
     ]
-
-
-def check_and_tell(
-    path: str,
-    *,
-    workload: str | None,
-    model: str | None,
-    options: Mapping[str, str],
-    as_json: bool,
-    report: Path | None,
-) -> int:
-    """Judge one path and print the verdict, as text or as one JSON line. Returns the exit code."""
-    from harness.verdict_text import summary
-
-    try:
-        verdict = check(path, workload=workload, model=model, **options)
-    except FaultlineError as error:
-        if not as_json:
-            raise
-        print(json.dumps({"path": path, "verdict": "unknown", "error": str(error)}))
-        print(f"faultline: {error}", file=sys.stderr)
-        return int(error.exit)
-    if as_json:
-        print(json.dumps({"path": path, **verdict.to_dict()}))
-    else:
-        print(f"{path}: {verdict.verdict}")
-        print(summary(verdict))
-    if report is not None:
-        from harness.telling import write_check_report
-
-        write_check_report(path, verdict, report)
-        print(f"report: {report}")
-    return int(EXIT_OF[verdict.verdict])
 
 
 def _parsed(workload: Workload, options: Mapping[str, Any]) -> dict[str, Any]:

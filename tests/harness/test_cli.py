@@ -1,0 +1,111 @@
+"""Goal: the command says what it does, and what went wrong, in one line with the right exit code.
+
+Method: the real command in a process of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.cli import combined
+from harness.errors import Exit
+
+ROOT = Path(__file__).parent.parent.parent
+LOST_UPDATE = [
+    {"index": 0, "type": "invoke", "process": 0, "f": "txn", "value": [["append", "x", 0]]},
+    {"index": 1, "type": "ok", "process": 0, "f": "txn", "value": [["append", "x", 0]]},
+    {"index": 2, "type": "invoke", "process": 0, "f": "txn", "value": [["r", "x", None], ["append", "x", 1]]},
+    {"index": 3, "type": "invoke", "process": 1, "f": "txn", "value": [["r", "x", None], ["append", "x", 2]]},
+    {"index": 4, "type": "ok", "process": 0, "f": "txn", "value": [["r", "x", [0]], ["append", "x", 1]]},
+    {"index": 5, "type": "ok", "process": 1, "f": "txn", "value": [["r", "x", [0]], ["append", "x", 2]]},
+]
+
+
+def faultline(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "faultline", *arguments], cwd=cwd, capture_output=True, text=True, timeout=120
+    )
+
+
+@pytest.mark.parametrize("command", ["test", "check", "heal", "clean", "doctor", "list", "images"])
+def test_every_command_has_help_with_an_example(command: str) -> None:
+    done = faultline(command, "--help")
+    assert done.returncode == 0
+    assert f"example:\n  faultline {command}" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["dance"], "dance"),
+        (["test", "--target", "oracle"], "oracle"),
+        (["test", "--opts", "isolation"], "isolation"),
+        (["test", "--faults", "earthquake"], "earthquake"),
+        (["test", "--runs", "0"], "runs=0"),
+        (["check", "nowhere.edn", "--workload", "append"], "nowhere.edn"),
+        (["heal", "nowhere"], "nowhere"),
+    ],
+)
+def test_bad_usage_is_exit_2_and_names_the_thing(arguments: list[str], said: str) -> None:
+    done = faultline(*arguments)
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr and "Traceback" not in done.stderr
+
+
+def test_list_shows_targets_workloads_faults_and_models() -> None:
+    done = faultline("list")
+    assert done.returncode == 0
+    for word in (
+        "postgres",
+        "etcd",
+        "cassandra",
+        "append",
+        "register",
+        "write-skew",
+        "partition",
+        "snapshot-isolation",
+    ):
+        assert word in done.stdout
+
+
+def write_jsonl(path: Path, ops: list[dict]) -> Path:
+    path.write_text("".join(json.dumps(op) + "\n" for op in ops))
+    return path
+
+
+def test_check_prints_one_json_verdict_a_line(tmp_path: Path) -> None:
+    bad = write_jsonl(tmp_path / "bad.jsonl", LOST_UPDATE)
+    good = write_jsonl(tmp_path / "good.jsonl", LOST_UPDATE[:2])
+    done = faultline("check", str(bad), str(good), "--workload", "append", "--model", "serializable", "--json")
+    assert done.returncode == 1
+    first, second = [json.loads(line) for line in done.stdout.splitlines()]
+    assert first["path"] == str(bad) and first["verdict"] == "invalid" and "lost-update" in first["anomaly_types"]
+    assert "cursor-stability" in first["not"] and "serializable" in first["also_not"]
+    assert second["verdict"] == "valid"
+
+
+def test_check_of_a_broken_file_names_the_line(tmp_path: Path) -> None:
+    path = write_jsonl(tmp_path / "broken.jsonl", LOST_UPDATE[:3])
+    path.write_text(path.read_text() + "{nonsense}\n" + json.dumps(LOST_UPDATE[4]) + "\n")
+    done = faultline("check", str(path), "--workload", "append")
+    assert done.returncode == 2
+    assert "4" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_check_writes_a_report(tmp_path: Path) -> None:
+    path = write_jsonl(tmp_path / "bad.jsonl", LOST_UPDATE)
+    report = tmp_path / "report.html"
+    assert faultline("check", str(path), "--workload", "append", "--report", str(report)).returncode == 1
+    assert "<html" in report.read_text()
+
+
+def test_over_several_runs_invalid_outranks_everything() -> None:
+    assert combined([Exit.VALID, Exit.INFRASTRUCTURE, Exit.INVALID, Exit.UNKNOWN]) == Exit.INVALID
+    assert combined([Exit.VALID, Exit.UNKNOWN]) == Exit.UNKNOWN
+    assert combined([Exit.UNKNOWN, Exit.INFRASTRUCTURE]) == Exit.INFRASTRUCTURE
+    assert combined([Exit.VALID]) == Exit.VALID
