@@ -1,0 +1,1 @@
+"""Apache Cassandra: a replicated wide-column store without a leader."""

@@ -1,0 +1,68 @@
+"""What each of Cassandra's errors proves: that a request had no effect (`fail`), or nothing (`info`).
+
+The codes are those of the native protocol. What matters is whether an error can be raised after the write, or the
+Paxos proposal, went out to a replica; each row was looked up in the server's source (service/StorageProxy.java of 5.0).
+Requests that write nothing are `fail` whatever the error, so the table speaks of writes.
+
+Unavailable is two errors. Before Paxos, and before a plain write, the coordinator counts the live replicas and refuses.
+But a lightweight transaction counts them again, at the *commit's* consistency level, after its proposal was accepted:
+such a write will be finished by whoever comes next. The level in the error tells them apart.
+
+An error that is in no row is raised as it is: `info`, counted as unmapped.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from cassandra import ConsistencyLevel
+from cassandra.protocol import ErrorMessage
+
+from harness.target import DidNotHappen, Unknown
+
+SERIAL_LEVELS: Final = (ConsistencyLevel.SERIAL, ConsistencyLevel.LOCAL_SERIAL)
+
+
+class Row(NamedTuple):
+    """happened: "no" → fail, "unknown" → info. reason: why."""
+
+    name: str
+    happened: str
+    reason: str
+
+
+UNAVAILABLE: Final = 0x1000
+UNAVAILABLE_BEFORE: Final = Row("unavailable", "no", "too few replicas alive; refused before anything was sent")
+UNAVAILABLE_AT_COMMIT: Final = Row(
+    "unavailable at commit", "unknown", "too few replicas, perhaps after it was accepted"
+)
+
+ERRORS: Final = {
+    0x1001: Row("overloaded", "unknown", "can come after some replicas were sent the write"),
+    0x1002: Row("bootstrapping", "unknown", "raised by the read inside a lightweight transaction, in any round"),
+    0x1100: Row("write timeout", "unknown", "sent; too few replicas answered in time"),
+    0x1200: Row("read timeout", "unknown", "raised by the read inside a lightweight transaction, in any round"),
+    0x1300: Row("read failure", "unknown", "raised by the read inside a lightweight transaction, in any round"),
+    0x1500: Row("write failure", "unknown", "sent; some replicas failed, others may have it"),
+    0x1700: Row("CAS result unknown", "unknown", "accepted by some replicas only; another round may finish it"),
+    0x2000: Row("syntax error", "no", "refused before it was executed"),
+    0x2100: Row("unauthorized", "no", "refused before it was executed"),
+    0x2200: Row("invalid request", "no", "refused before it was executed"),
+}
+
+
+def row_of(error: ErrorMessage, *, conditional: bool) -> Row | None:
+    """The table's row for an error, None if there is none. conditional: it was a lightweight transaction."""
+    if error.code == UNAVAILABLE:
+        late = conditional and error.info["consistency"] not in SERIAL_LEVELS
+        return UNAVAILABLE_AT_COMMIT if late else UNAVAILABLE_BEFORE
+    return ERRORS.get(error.code)
+
+
+def judged(error: ErrorMessage, *, conditional: bool) -> Exception:
+    """What a session raises for an error answer: DidNotHappen, Unknown, or the error itself (unmapped)."""
+    row = row_of(error, conditional=conditional)
+    if row is None:
+        return error
+    text = f"{row.name}: {error.message}"
+    return DidNotHappen(text) if row.happened == "no" else Unknown(text, lost=False)

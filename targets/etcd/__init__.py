@@ -1,0 +1,1 @@
+"""etcd: a replicated key-value store on Raft."""
