@@ -1,0 +1,366 @@
+"""What each anomaly and each consistency model means, in plain words.
+
+The names are Elle's and Adya's (Adya, "Weak Consistency", 1999; Kingsbury & Alvaro, "Elle", VLDB 2020); the plain words
+are for a developer who never met them. The data is used by the report and by `docs/reading-a-report.md`, and a test
+holds the two together.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Term(msgspec.Struct, frozen=True):
+    """One anomaly. name: as in verdicts. title: two or three plain words. meaning: what happened.
+    harm: what it does to an application."""
+
+    name: str
+    title: str
+    meaning: str
+    harm: str
+
+
+class Model(msgspec.Struct, frozen=True):
+    """One consistency model. name: as in verdicts. meaning: completes "a database keeps this if ..."."""
+
+    name: str
+    title: str
+    meaning: str
+
+
+ANOMALIES: dict[str, Term] = {
+    term.name: term
+    for term in (
+        Term(
+            "G0",
+            "Mixed writes",
+            "Two transactions wrote the same two things, and each one's write ended up on top of the other's once. "
+            "There is no order in which both happened as a whole.",
+            "Data that was written together is left half from one transaction and half from another.",
+        ),
+        Term(
+            "G1a",
+            "Aborted read",
+            "A transaction read a value written by another one that was rolled back. Officially, that value "
+            "never existed.",
+            "Decisions are made, and answers given, on data that then vanishes.",
+        ),
+        Term(
+            "G1b",
+            "Intermediate read",
+            "A transaction read a value that another one wrote first and then replaced within the same "
+            "transaction. Only "
+            "the last one was meant to be seen.",
+            "Half-done work leaks out: a total before the second half of a transfer was added.",
+        ),
+        Term(
+            "G1c",
+            "Circular information",
+            "Each of some transactions wrote or read something that makes it come after the others, round in a "
+            "circle: two "
+            "transactions each saw the other's effects, say.",
+            "There is no order of events that explains what clients were told; cause and effect are lost.",
+        ),
+        Term(
+            "G-single",
+            "Read skew",
+            "A transaction saw one part of another's work and missed the rest: it read one thing from after the other "
+            "transaction and another thing from before it.",
+            "Totals and checks that span several rows come out wrong, though each row looks right on its own.",
+        ),
+        Term(
+            "G-nonadjacent",
+            "Incompatible snapshots",
+            "Several transactions read from points in time that contradict each other: one saw A's work without B's, "
+            "another B's without A's (a long fork is the best known case).",
+            "Two users looking at the same data disagree about what happened first, and neither is wrong by "
+            "their own view.",
+        ),
+        Term(
+            "G2-item",
+            "Write skew",
+            "Two or more transactions each read something that another was about to change, and none saw the "
+            "other's change. "
+            "Each alone was right; run one after the other, at least one would have acted differently.",
+            "Rules that span rows break: two doctors both go off call because each saw the other still on call; "
+            "an account is overdrawn from two sides.",
+        ),
+        Term(
+            "G2",
+            "Write skew over a search",
+            "As write skew, but through a search: a transaction looked for rows that match a condition, and "
+            "missed one that "
+            "another was just adding or changing.",
+            "Checks like “nobody has booked this room yet” pass twice.",
+        ),
+        Term(
+            "lost-update",
+            "Lost update",
+            "Two transactions read the same value and both wrote a new one based on it. The later write buried the "
+            "earlier one, which never knew.",
+            "Counters miscount, list entries and edits disappear, although every write was confirmed.",
+        ),
+        Term(
+            "internal",
+            "Contradicts itself",
+            "One transaction's reads disagree with its own earlier reads or writes: it did not see what it had "
+            "just written, "
+            "or read the same thing twice with different results.",
+            "Code inside a single transaction can't rely on what it just did.",
+        ),
+        Term(
+            "incompatible-order",
+            "Two versions of the past",
+            "Two reads of the same thing show its writes in different orders; neither is the beginning of the other.",
+            "At least one reader was shown a history that did not happen (or was undone later).",
+        ),
+        Term(
+            "cyclic-versions",
+            "Versions in a circle",
+            "The reads say that version A of something came before B, and also that B came before A.",
+            "There is no “latest” value to rely on.",
+        ),
+        Term(
+            "duplicate-elements",
+            "Written twice",
+            "A value that was written once appears twice.",
+            "A payment is booked twice, a message delivered twice: usually something was silently retried.",
+        ),
+        Term(
+            "garbage-read",
+            "Garbage read",
+            "A read returned a value that nobody ever wrote.",
+            "Data is corrupt, or comes from somewhere else.",
+        ),
+        Term(
+            "future-read",
+            "Read from the future",
+            "A transaction read a value that it wrote itself only later on.",
+            "The order of statements inside a transaction is not kept.",
+        ),
+        Term(
+            "dirty-update",
+            "Built on undone work",
+            "A committed write was built on top of one that was rolled back.",
+            "The effects of a transaction that officially never happened are in the data for good.",
+        ),
+        Term(
+            "predicate-read-miss",
+            "Search missed a row",
+            "A search did not return a row that was there and matched.",
+            "Lists and reports leave things out; uniqueness checks pass when they should not.",
+        ),
+        Term(
+            "nonlinearizable",
+            "No possible order",
+            "For one key there is no order of its operations that explains every answer and keeps the real order "
+            "in time "
+            "(an operation that ended before another began comes first).",
+            "The value does not behave like one value in one place: reads go back in time, or confirmed writes "
+            "are ignored. "
+            "Locks, leader election and compare-and-set built on it are unsafe.",
+        ),
+        Term(
+            "stale-read",
+            "Stale read",
+            "A read returned an old value, although a newer one had been written and confirmed before the read began.",
+            "A user saves, reloads, and sees the old state; a service acts on what is no longer true.",
+        ),
+        Term(
+            "lost-write",
+            "Lost write",
+            "A write was confirmed and can't be found any more, and nothing overwrote it.",
+            "Data that your users were told is safe is gone.",
+        ),
+        Term(
+            "dirty-read",
+            "Dirty read",
+            "A transaction read what another had written but not committed.",
+            "Decisions are made on data that may never come to be.",
+        ),
+        Term(
+            "read-skew",
+            "Read skew",
+            "A transaction saw one part of another's work and missed the rest.",
+            "Totals and checks that span several rows come out wrong, though each row looks right on its own.",
+        ),
+        Term(
+            "write-skew",
+            "Nobody is left",
+            "Of a pair that needs one member to stay, both left: each transaction saw the other still there and took "
+            "its own off. One after the other, the second would have seen that it may not.",
+            "Any rule of the form “at least one of these” or “these together must not exceed” can be "
+            "broken, although every transaction checks it.",
+        ),
+        Term(
+            "never-recovered",
+            "Did not come back",
+            "After the last fault was healed, the database did not serve requests on every node again within the "
+            "time allowed.",
+            "An outage that should have ended by itself needs somebody to repair it.",
+        ),
+        Term(
+            "cycle-exists",
+            "A contradiction",
+            "There is a circle of transactions that this model forbids; its exact kind was not worked out in the "
+            "time allowed.",
+            "As bad as the mildest of the anomalies that this model forbids, possibly worse.",
+        ),
+        Term(
+            "empty-transaction-graph",
+            "Nothing to compare",
+            "No two transactions touched the same data in a way that says which came first.",
+            "This is no fault of the database: the run can't prove anything.",
+        ),
+        Term(
+            "cycle-search-timeout",
+            "Search cut off",
+            "The search for contradictions ran out of its time.",
+            "This is no fault of the database: part of the record is not judged.",
+        ),
+    )
+}
+
+SUFFIXES: dict[str, str] = {
+    "-realtime": " It is wrong only because of real time: because one operation had ended before another began.",
+    "-process": " It is wrong only because of a client's own order: because it did one thing after another.",
+    "-item": "",
+}
+"""Endings of Elle's names, and what each adds to the meaning."""
+
+ALIASES: dict[str, str] = {
+    "nonrecovery": "never-recovered",
+    "no-recovery": "never-recovered",
+    "not-recovered": "never-recovered",
+    "non-linearizable": "nonlinearizable",
+    "long-fork": "G-nonadjacent",
+}
+
+MODELS: dict[str, Model] = {
+    model.name: model
+    for model in (
+        Model("read-uncommitted", "Read uncommitted", "writes of different transactions are never mixed up"),
+        Model("read-committed", "Read committed", "transactions see only what others have committed"),
+        Model(
+            "monotonic-atomic-view",
+            "Monotonic atomic view",
+            "once a transaction has seen part of another's work, it sees all of it from then on",
+        ),
+        Model(
+            "cursor-stability",
+            "Cursor stability",
+            "what a transaction read and then writes back did not change between",
+        ),
+        Model("monotonic-view", "Monotonic view", "what a transaction has seen of others' work never shrinks"),
+        Model("monotonic-snapshot-read", "Monotonic snapshot reads", "each statement reads one moment of the past"),
+        Model("consistent-view", "Consistent view", "a transaction sees others' work whole or not at all"),
+        Model(
+            "forward-consistent-view", "Forward consistent view", "a transaction sees others' work whole or not at all"
+        ),
+        Model("read-atomic", "Read atomic", "a transaction sees all of another's writes or none"),
+        Model(
+            "update-atomic",
+            "Update atomic",
+            "a transaction sees all of another's writes or none, and no update is lost",
+        ),
+        Model(
+            "update-serializable", "Update serializable", "transactions that write behave as if they ran one at a time"
+        ),
+        Model("causal-cerone", "Causal", "whoever sees an effect also sees its cause"),
+        Model("causal", "Causal", "whoever sees an effect also sees its cause"),
+        Model("prefix", "Consistent prefix", "every transaction sees a beginning of one common order of commits"),
+        Model(
+            "parallel-snapshot-isolation",
+            "Parallel snapshot isolation",
+            "every transaction reads a snapshot and no update is lost, though snapshots may disagree on the order",
+        ),
+        Model("repeatable-read", "Repeatable read", "rows that a transaction has read do not change under it"),
+        Model(
+            "snapshot-isolation",
+            "Snapshot isolation",
+            "every transaction reads one moment of the past, and of two that change the same thing only one commits",
+        ),
+        Model(
+            "serializable",
+            "Serializable",
+            "all transactions behave as if they had run one after the other, in some order",
+        ),
+        Model(
+            "view-serializable", "View serializable", "every read can be explained by some order of the transactions"
+        ),
+        Model(
+            "strong-session-snapshot-isolation",
+            "Strong session snapshot isolation",
+            "snapshot isolation, and each client sees its own earlier work",
+        ),
+        Model(
+            "strong-session-serializable",
+            "Strong session serializable",
+            "serializable, and each client's own operations keep their order",
+        ),
+        Model(
+            "strong-snapshot-isolation",
+            "Strong snapshot isolation",
+            "snapshot isolation, and every snapshot contains all that was committed before it began",
+        ),
+        Model(
+            "strict-serializable",
+            "Strict serializable",
+            "all transactions behave as if they had run one after the other, in the order of real time",
+        ),
+        Model(
+            "strong-serializable",
+            "Strict serializable",
+            "all transactions behave as if they had run one after the other, in the order of real time",
+        ),
+        Model(
+            "linearizable",
+            "Linearizable",
+            "each value behaves as if there were one copy of it, changed and read one operation at a time, in "
+            "real time",
+        ),
+        Model(
+            "sequential",
+            "Sequential",
+            "all clients see one common order, in which each client's own operations keep theirs",
+        ),
+        Model("monotonic-reads", "Monotonic reads", "a client never sees time run backwards"),
+        Model("monotonic-writes", "Monotonic writes", "a client's writes are seen in the order in which it made them"),
+        Model("read-your-writes", "Read your writes", "a client sees what it wrote itself"),
+        Model("writes-follow-reads", "Writes follow reads", "an answer is never seen without the question"),
+    )
+}
+
+EDGE_KINDS: dict[str, tuple[str, str]] = {
+    "ww": ("overwritten by", "the first wrote a version that the second's write came after"),
+    "wr": ("seen by", "the second read what the first wrote"),
+    "rw": ("did not see", "the first read a version from before the second's write"),
+    "process": ("same client, then", "one client did the first and, after it had ended, the second"),
+    "realtime": ("ended before", "the first had ended before the second began"),
+}
+"""Kind of edge → what to write on the arrow, and what it means for the two at its ends."""
+
+
+def term(name: str) -> Term:
+    """The plain words for an anomaly as verdicts name it; for an unknown one, a term that says so."""
+    base, suffix_meaning = name, ""
+    if base not in ANOMALIES:
+        for suffix in ("-realtime", "-process", "-item"):
+            if base.endswith(suffix):
+                base, suffix_meaning = base.removesuffix(suffix), SUFFIXES[suffix] + suffix_meaning
+            if base in ANOMALIES:
+                break
+    base = ALIASES.get(base, base)
+    if base.endswith("cycle-exists"):
+        base = "cycle-exists"
+    known = ANOMALIES.get(base)
+    if known is None:
+        return Term(
+            name, name.replace("-", " ").capitalize(), "A violation that this checker names; see its sentence.", ""
+        )
+    return Term(name, known.title, known.meaning + suffix_meaning, known.harm)
+
+
+def model(name: str) -> Model:
+    """The plain words for a consistency model; for an unknown one, a model without a meaning."""
+    return MODELS.get(name) or Model(name, name.replace("-", " ").capitalize(), "")
