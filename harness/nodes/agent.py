@@ -21,9 +21,9 @@ Requests (JSON lines on stdin, each with "id" and "what"; the answer on stdout c
     clock-measure         → {measured: {pid: s}, offset_s, changes}
     clock-prove           patch, measure and restore a child → {asked_s, skew_s, residue_s, monotonic_s}
     database-start {argv, env, cwd, log, stop_signal}         scope children → {pid, killed, took_ms}
-    database-started {timeout_s}                              scope pod, after the engine's start → {root, pids}
-    database-stop {timeout_s}                                 scope children → {rc, killed}
-    await-empty {timeout_s}         until no process of the tree is left, then kill -9 → {killed}
+    database-started {limit_s}                                scope pod, after the engine's start → {root, pids}
+    database-stop {limit_s}                                   scope children → {rc, killed}
+    await-empty {limit_s}           until no process of the tree is left, then kill -9 → {killed}
     put {path, offset, data (base64), mode} · get {path, offset, bytes} → {data} · port → {port}
     heal                  undo every fault now → what was undone
     end                   the same; stop the database (scope children); answer; exit
@@ -1132,7 +1132,7 @@ class Agent:
         self.database: Database | None = None
         self.clockwork: Clockwork | None = None
         self.scope, self.home, self.node = "pod", "", ""
-        self.stop_signal = "SIGTERM"
+        self.stop_signal = "SIGINT"
         self.lease_s = LEASE_S
         self.last_line = time.monotonic()
         self.over = threading.Event()
@@ -1242,7 +1242,7 @@ class Agent:
         healed = self.heal()
         if self.scope == "children" and self.database is not None:
             with contextlib.suppress(Exception):
-                healed["stopped"] = self.do_database_stop(timeout_s=5.0)
+                healed["stopped"] = self.do_database_stop(limit_s=5.0)
             with contextlib.suppress(OSError):
                 os.unlink(self.database.tree.memory)
         return healed
@@ -1451,7 +1451,7 @@ class Agent:
             probe.close()
 
     def do_database_start(
-        self, argv: list[str], env: dict[str, str], cwd: str, log: str, stop_signal: str = "SIGTERM"
+        self, argv: list[str], env: dict[str, str], cwd: str, log: str, stop_signal: str = "SIGINT"
     ) -> dict[str, Any]:
         tree = self.db.tree
         if not isinstance(tree, ChildTree):
@@ -1481,16 +1481,16 @@ class Agent:
                 self.db.set_clock(self.db.offset_ns)
             return {"pid": popen.pid, "killed": killed, "took_ms": (time.perf_counter() - began) * 1e3}
 
-    def do_database_started(self, timeout_s: float = 5.0) -> dict[str, Any]:
+    def do_database_started(self, limit_s: float = 5.0) -> dict[str, Any]:
         tree = self.db.tree
-        if not wait_until(lambda: tree.root(tree.members()) is not None, timeout_s, 0.002):
-            raise Refused(f"no process of the database was seen within {timeout_s:g} s")
+        if not wait_until(lambda: tree.root(tree.members()) is not None, limit_s, 0.002):
+            raise Refused(f"no process of the database was seen within {limit_s:g} s")
         with self.db.lock:
             if self.db.offset_ns is not None:
                 self.db.set_clock(self.db.offset_ns)
         return self.do_tree()
 
-    def do_database_stop(self, timeout_s: float = 20.0) -> dict[str, Any]:
+    def do_database_stop(self, limit_s: float = 20.0) -> dict[str, Any]:
         tree = self.db.tree
         if not isinstance(tree, ChildTree):
             raise Refused("here the engine stops the database, not the agent")
@@ -1499,12 +1499,12 @@ class Agent:
             root = tree.root(tree.members())
             if root is not None:
                 send(root, getattr(signal, self.stop_signal))
-        ended = wait_until(lambda: not tree.members(), timeout_s if root is not None else 0.2, 0.002)
+        ended = wait_until(lambda: not tree.members(), limit_s if root is not None else 0.2, 0.002)
         killed = [] if ended else self.db.kill()
         return {"rc": tree.popen.returncode if tree.popen is not None else None, "killed": killed}
 
-    def do_await_empty(self, timeout_s: float = 5.0) -> dict[str, Any]:
-        return {"killed": self.db.await_empty(timeout_s)}
+    def do_await_empty(self, limit_s: float = 5.0) -> dict[str, Any]:
+        return {"killed": self.db.await_empty(limit_s)}
 
     def do_put(self, path: str, offset: int, data: str, mode: int = 0o644) -> dict[str, Any]:
         flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (os.O_TRUNC if offset == 0 else 0)

@@ -62,6 +62,8 @@ class Database(msgspec.Struct, frozen=True, kw_only=True):
     mem_mb: int = 0
     files: dict[str, str] = {}
     """path on the node → text; written before the first start (configuration)."""
+    stop_signal: str = "SIGINT"
+    """What ends it in an orderly way (`local` only; on docker the image says). SIGINT: PostgreSQL ends its sessions."""
 
 
 class Agent(Protocol):
