@@ -1,0 +1,86 @@
+"""What a data type is to the linearizability checker: one small pure value.
+
+As in Porcupine (Athalye, github.com/anishathalye/porcupine): an initial state and a step function say everything. An
+operation is boiled down to an *action*, a hashable value that holds what it did and what it returned, so
+that equal actions can be told to be the same. Two hints make the search fast, and are never needed for correctness:
+`READ_ONLY` actions leave the state alone; `BLIND` ones are legal in every state and lead to the same one.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+State = Hashable
+Action = Hashable
+
+NEVER: Final = 2**62
+"""The place at which an op returns that never did."""
+
+
+class Kind(enum.IntEnum):
+    """What the search may presume of an action."""
+
+    READ_ONLY = 0
+    BLIND = 1
+    OTHER = 2
+
+
+class _Illegal:
+    def __repr__(self) -> str:
+        return "ILLEGAL"
+
+
+ILLEGAL: Final = _Illegal()
+"""What `step` returns where an action can't happen in a state."""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation on one object.
+
+    action: what it did. invoked, returned: places in the history; returned is NEVER where nobody knows whether and
+    when it happened (then it may happen at any time after its invocation, or never).
+    """
+
+    action: Action
+    invoked: int
+    returned: int = NEVER
+
+    @property
+    def crashed(self) -> bool:
+        """Nobody knows whether it happened."""
+        return self.returned == NEVER
+
+
+class Model(Protocol):
+    """A data type. fs: the ops that it knows. read_fs: those among them that write nothing."""
+
+    name: str
+    fs: tuple[str, ...]
+    read_fs: tuple[str, ...]
+    initial: State
+
+    def action(self, f: str, argument: Any, result: Any, index: int) -> Action | None:
+        """What an op did; None when it says nothing. result: of an `ok`, else None. Raises HistoryError."""
+        ...
+
+    def step(self, state: State, action: Action) -> State | _Illegal:
+        """The state after the action, ILLEGAL where it can't have happened."""
+        ...
+
+    def kind(self, action: Action) -> Kind: ...
+
+    def needed(self, operations: Sequence[Operation]) -> Sequence[Operation]:
+        """The operations without crashed ones that can make no difference."""
+        ...
+
+    def describe(self, action: Action) -> str:
+        """The action as a clause with a past tense: `wrote 3`, `read 4`, `changed 1 to 2`."""
+        ...
+
+    def describe_state(self, state: State) -> str:
+        """The state as a noun: `3`."""
+        ...
