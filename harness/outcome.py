@@ -47,4 +47,5 @@ def settle(invocation: Op, outcome: Any, *, is_read: bool) -> Settled:
 
 def text_of(error: BaseException) -> str:
     """The message of an exception as one line; its class's name where it has none."""
-    return " ".join(str(error).split())[:500] or type(error).__name__
+    text = " ".join(str(error).split())[:500] or type(error).__name__
+    return text.encode("utf-8", "replace").decode()

@@ -16,7 +16,8 @@ from harness.op import Op
 class Roster:
     """The workers of a run. Owned by one thread.
 
-    free: thread → process of workers that wait, longest first. processes: thread → process of every worker.
+    processes: thread → process of every worker. free: of workers that wait for an op, longest first. busy: of workers
+    with an op in flight. A worker that is connecting is neither.
     """
 
     def __init__(self, concurrency: int, nodes: Sequence[str], rng: random.Random) -> None:
@@ -25,12 +26,13 @@ class Roster:
         self.concurrency = concurrency
         self.random = rng
         self.processes = {thread: thread for thread in range(concurrency)}
-        self.free = dict(self.processes)
+        self.free: dict[int, int] = {}
+        self.busy: dict[int, int] = {}
         self._nodes = [nodes[thread % len(nodes)] if nodes else None for thread in range(concurrency)]
 
     def context(self, time_ns: int) -> Context:
         """The moment as generators see it."""
-        return Context(time_ns, self.free, self.processes, self.random, self.concurrency)
+        return Context(time_ns, self.free, self.processes, self.random, self.concurrency, self.busy)
 
     def node_of(self, thread: int) -> str | None:
         """The node that a thread's sessions talk to."""
@@ -46,12 +48,21 @@ class Roster:
             raise ValueError(f"generator emitted {op!r} for process {op.process}, which is not free")
         return thread
 
-    def busy(self, thread: int) -> None:
-        """A worker has taken an op."""
-        del self.free[thread]
+    def take(self, thread: int) -> None:
+        """A free worker has an op now."""
+        self.busy[thread] = self.free.pop(thread)
 
-    def release(self, thread: int, *, retire: bool) -> None:
-        """A worker is free again; `retire`: its session is lost, it goes on under a new process."""
-        if retire:
-            self.processes[thread] += self.concurrency
+    def release(self, thread: int) -> None:
+        """A worker waits for an op."""
+        self.busy.pop(thread, None)
         self.free[thread] = self.processes[thread]
+
+    def withdraw(self, thread: int) -> None:
+        """A worker is busy with itself: it has no op and takes none."""
+        self.busy.pop(thread, None)
+        self.free.pop(thread, None)
+
+    def retire(self, thread: int) -> None:
+        """A worker's session is lost: it goes on under a new process."""
+        self.withdraw(thread)
+        self.processes[thread] += self.concurrency

@@ -77,6 +77,7 @@ class Lane:
         self.generator = lift(source)
         self.executor = executor
         self.roster = Roster(1, (), rng)
+        self.roster.release(0)
 
 
 class Simulation:
@@ -92,6 +93,8 @@ class Simulation:
         self.clock = Clock()
         self._model = model
         self._roster = Roster(concurrency, nodes, random.Random(f"{seed}/clients"))
+        for thread in range(concurrency):
+            self._roster.release(thread)
         self._deadline_ns = round(deadline_s * SECOND_NS)
         self._in_flight = 0
 
@@ -147,7 +150,7 @@ class Simulation:
         roster = self._roster
         thread = roster.assign(op)
         invocation = self._record(op.replace(process=roster.processes[thread], node=roster.node_of(thread)))
-        roster.busy(thread)
+        roster.take(thread)
         self._in_flight += 1
         self._update(invocation)
         is_read = self._model.is_read(invocation)
@@ -168,7 +171,9 @@ class Simulation:
             self._in_flight -= 1
             event = self._record(completion.replace(process=invocation.process, node=invocation.node))
             self._update(event)
-            roster.release(thread, retire=lost)
+            if lost:
+                roster.retire(thread)
+            roster.release(thread)
 
         self.clock.after(self._deadline_ns, deadline)
         self._model.begin(invocation, self.clock, finish)
@@ -189,13 +194,13 @@ class Simulation:
         if op.time_ns > now_ns:
             return op.time_ns
         invocation = self._record(op.replace(process=NEMESIS))
-        roster.busy(0)
+        roster.take(0)
         lane.generator = rest.update(roster.context(now_ns), invocation.replace(process=0))
         duration_s, completion = lane.executor(invocation, self.clock)
 
         def complete() -> None:
             event = self._record(completion.replace(process=NEMESIS))
-            roster.release(0, retire=False)
+            roster.release(0)
             lane.generator = lane.generator.update(roster.context(self.clock.now_ns), event.replace(process=0))
 
         self.clock.after(round(duration_s * SECOND_NS), complete)

@@ -42,6 +42,7 @@ class Context(msgspec.Struct, frozen=True):
     time_ns: now. free: thread → current process of the workers that wait for work, longest first.
     processes: thread → current process of every worker. random: the stream of this generator alone.
     concurrency: how many workers there are in all (also where a combinator has narrowed `processes`).
+    busy: thread → process of workers with an op in flight. A worker that connects is neither free nor busy.
     """
 
     time_ns: int
@@ -49,6 +50,7 @@ class Context(msgspec.Struct, frozen=True):
     processes: Mapping[int, int]
     random: random.Random
     concurrency: int = 0
+    busy: Mapping[int, int] = {}
 
     def thread_of(self, process: int | str) -> int:
         """The worker's thread that a process belongs to, also after that process has ended."""
@@ -57,7 +59,7 @@ class Context(msgspec.Struct, frozen=True):
 
     def narrowed(self, free: Mapping[int, int], processes: Mapping[int, int]) -> Context:
         """The same moment, seen by a part of the workers."""
-        return Context(self.time_ns, free, processes, self.random, self.concurrency or len(self.processes))
+        return Context(self.time_ns, free, processes, self.random, self.concurrency or len(self.processes), self.busy)
 
 
 class Generator(Protocol):

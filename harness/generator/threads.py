@@ -112,7 +112,7 @@ class Synchronize(msgspec.Struct, frozen=True):
     inner: Generator
 
     def next(self, context: Context) -> Step:
-        if len(context.free) < len(context.processes):
+        if context.busy and any(thread in context.busy for thread in context.processes):
             return PENDING, self
         return self.inner.next(context)
 
@@ -122,7 +122,7 @@ class Synchronize(msgspec.Struct, frozen=True):
 
 
 def synchronize(source: Source) -> Generator:
-    """Wait until every worker is free, then the source."""
+    """Wait until no op is in flight, then the source."""
     return Synchronize(lift(source))
 
 
