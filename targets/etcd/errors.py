@@ -38,6 +38,7 @@ ERRORS: Final = (
     Row("raft: stopped", "unknown", "Raft stopped, perhaps after it took the proposal"),
     Row("context deadline exceeded", "unknown", "the request's own time was up, perhaps after it was proposed"),
     Row("context canceled", "unknown", "the request was abandoned, perhaps after it was proposed"),
+    Row("stream terminated by RST_STREAM", "unknown", "the request's own time was up, seen inside the gateway"),
     Row("etcdserver: corrupt cluster", "unknown", "a corruption alarm; what this member refused another may hold"),
     Row("error reading from server", "unknown", "the gateway lost its own server after the request went out"),
     Row("transport is closing", "unknown", "the gateway lost its own server after the request went out"),
