@@ -1,1 +1,12 @@
-"""What goes wrong: one file a family of faults."""
+"""What goes wrong: one file a family of faults.
+
+`NEMESES` holds one of each by the kind that `--faults` names.
+"""
+
+from nemeses.base import Nemesis
+from nemeses.clock import Clock
+from nemeses.partition import Partition
+from nemeses.process import Kill, Pause
+from nemeses.stall import Stall
+
+NEMESES: dict[str, Nemesis] = {nemesis.kind: nemesis for nemesis in (Partition(), Kill(), Pause(), Clock(), Stall())}

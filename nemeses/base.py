@@ -10,12 +10,13 @@ import msgspec
 
 from harness.fault import Fault
 from harness.nodes.base import Cluster
+from harness.options import Option
 from harness.stall import StallGate
 from harness.target import Target
 
 
 class Setting(msgspec.Struct, frozen=True):
-    """What a nemesis acts on: the cluster (None for the simulated target), the database, the run's stall gate and options."""
+    """What a nemesis acts on: the cluster, the database, the run's stall gate and options."""
 
     cluster: Cluster
     target: Target
@@ -27,6 +28,8 @@ class Nemesis(Protocol):
     """One family of faults. `inject` and `heal` run in the fault lane's own thread and may take seconds."""
 
     kind: str
+    options: Mapping[str, Option]
+    """What OPTS= may set."""
 
     def prove(self, setting: Setting) -> str | None:
         """Try the smallest such fault for real and undo it. None: it works; else the reason why it can't be had."""

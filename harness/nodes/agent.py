@@ -12,7 +12,7 @@ Requests (JSON lines on stdin, each with "id" and "what"; the answer on stdout c
     tree                  → {root (null: down), pids, states: {pid: letter}, paused, offset_s}
     kill                  kill -9 of the whole tree, root first → {pids, took_ms}
     pause · resume        the whole tree → {pids, states, took_ms}
-    drop {key, from: [address]}     drop what comes from these addresses, under a name of the caller's → {rules}
+    drop {key, sources: [address]}  drop what comes from these addresses, under a name of the caller's → {rules}
     dropped {key} · undrop {key}    → {packets: dropped so far}; undrop is idempotent
     clock {offset_s}      the tree's CLOCK_REALTIME is this far ahead → {pids, measured: {pid: s}, offset_s, took_ms}
     clock-strobe {offsets_s: [...], period_ms}                go round these offsets until the next clock request
@@ -1361,12 +1361,11 @@ class Agent:
         began = time.perf_counter()
         return dict(self.db.resume(), took_ms=(time.perf_counter() - began) * 1e3)
 
-    def do_drop(self, **fields: Any) -> dict[str, Any]:
+    def do_drop(self, key: str, sources: list[str]) -> dict[str, Any]:
         if self.scope == "children":
             raise Refused("processes on one machine share its network: no partition here")
         began = time.perf_counter()
-        rules = self.network.drop(str(fields["key"]), list(fields["from"]))
-        return {"rules": rules, "took_ms": (time.perf_counter() - began) * 1e3}
+        return {"rules": self.network.drop(key, sources), "took_ms": (time.perf_counter() - began) * 1e3}
 
     def do_dropped(self, key: str) -> dict[str, Any]:
         return {"packets": self.network.dropped(key)}
