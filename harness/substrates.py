@@ -27,7 +27,7 @@ class Substrate(msgspec.Struct, frozen=True):
 def _open_local(plan: TestPlan, run_id: str) -> Cluster:
     from harness.nodes.local import LocalCluster
 
-    return LocalCluster(run_id=run_id, nodes=plan.nodes)
+    return LocalCluster(run_id=run_id, nodes=plan.nodes, clock=plan.options.get("clock", "vdso"))
 
 
 def _open_docker(plan: TestPlan, run_id: str) -> Cluster:
