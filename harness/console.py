@@ -4,10 +4,12 @@ On a terminal: one live block (phase, time left, operations per second, outcomes
 times a second. Elsewhere (a file, a pipe, CI): one plain line every five seconds. Nothing is pushed to the console: it
 looks at counters that the interpreter keeps anyway, so a run costs the same with it and without.
 
-    with Console() as console:
-        console.phase("starting the database")
-        console.phase("running", lasts_s=30, counters=interpreter.progress)
-    console.finish(Ending(verdict="valid", sentence=..., report=..., repeat=...))
+    console = Console()
+    console.begin(plan, folder)
+    console.phase("starting postgres")
+    with console.watching(interpreter.progress):
+        console.phase("running", 30)
+    console.finish(verdict, sentence, report, repeat_command)
 
 Leaving the block, also by Ctrl-C, ends its only thread before anything else is printed. Text that comes from a
 database is never read as markup, and control characters in it do not reach the terminal.
@@ -15,12 +17,14 @@ database is never read as markup, and control characters in it do not reach the 
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, TextIO
 
 import rich.console
@@ -30,6 +34,9 @@ from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
+
+from harness.plan import TestPlan
+from harness.verdict import Verdict
 
 PLAIN_EVERY_S = 5.0
 LIVE_EVERY_S = 0.25
@@ -70,84 +77,82 @@ class Status:
         return " | ".join(parts)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ending:
-    """The last lines. verdict: `valid`, `invalid`, `unknown`. model: what was judged against. report: its path."""
-
-    verdict: str
-    sentence: str
-    model: str | None = None
-    report: str = ""
-    repeat: str = ""
-
-    def lines(self) -> list[str]:
-        """The plain sentence, the report, the command that repeats the run, and last the verdict."""
-        judged = f" (judged against {self.model})" if self.model else ""
-        return [
-            *([clean(self.sentence)] if self.sentence else []),
-            *([f"report:  {self.report}"] if self.report else []),
-            *([f"repeat:  {self.repeat}"] if self.repeat else []),
-            f"verdict: {self.verdict}{judged}",
-        ]
-
-
 class Console:
-    """The live display of one run. `phase` and `note` may be called from any thread."""
+    """The display of one run. `phase` and `note` may be called from any thread."""
 
     def __init__(
         self,
         stream: TextIO | None = None,
         *,
+        quiet: bool = False,
         terminal: bool | None = None,
         plain_every_s: float = PLAIN_EVERY_S,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        """terminal: whether to draw the live block; None: find out. stream: None is stdout."""
+        """terminal: whether to draw the live block; None: find out. stream: None is stdout. quiet: print nothing."""
         stream = sys.stdout if stream is None else stream
-        self._rich = rich.console.Console(file=stream, force_terminal=terminal, highlight=False, soft_wrap=True)
-        self._every_s, self._now = plain_every_s, now
+        self._rich = rich.console.Console(file=stream, force_terminal=terminal, highlight=False, quiet=quiet)
+        self._terminal = self._rich.is_terminal and not self._rich.is_dumb_terminal and not quiet
+        self._quiet, self._every_s, self._now = quiet, plain_every_s, now
         self._lock = threading.Lock()
-        self._phase, self._began, self._lasts_s = "", now(), None  # type: tuple[str, float, float | None]
+        self._phase, self._began = "", now()
+        self._lasts_s: float | None = None
         self._counters: Counters | None = None
         self._seen: deque[tuple[float, int]] = deque()
         self._live: Live | None = None
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
 
-    def __enter__(self) -> Console:
-        if self._rich.is_terminal and not self._rich.is_dumb_terminal:
+    def begin(self, plan: TestPlan, folder: Path) -> None:
+        """What is about to be done, and where its record goes."""
+        nodes = f"{plan.nodes} node{'' if plan.nodes == 1 else 's'} on {plan.on}"
+        faults = ", ".join(plan.faults) or "none"
+        self.note(
+            f"{plan.target} · {plan.workload} · {nodes} · faults {faults} · {plan.time_s:g} s · seed {plan.seed}",
+            "bold",
+        )
+        self.note(f"record: {folder}")
+
+    @contextlib.contextmanager
+    def watching(self, counters: Counters) -> Iterator[None]:
+        """Show how a run goes on for as long as the block lasts."""
+        self._counters = counters
+        if self._quiet:
+            yield
+            return
+        stop = threading.Event()
+        thread = threading.Thread(target=self._look_again, args=(stop,), name="console", daemon=True)
+        if self._terminal:
             self._live = Live(console=self._rich, get_renderable=self._block, auto_refresh=False, transient=True)
             self._live.start()
-        self._thread = threading.Thread(target=self._look_again, name="console", daemon=True)
-        self._thread.start()
-        return self
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+            self._counters = None
+            if self._live is not None:
+                live, self._live = self._live, None
+                live.stop()
 
-    def __exit__(self, *exc: object) -> None:
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
-        if self._live is not None:
-            self._live.stop()
-
-    def phase(self, name: str, *, lasts_s: float | None = None, counters: Counters | None = None) -> None:
-        """A new phase begins. lasts_s: how long it will take. counters: None leaves those of the last phase."""
+    def phase(self, name: str, lasts_s: float | None = None) -> None:
+        """A new phase begins. lasts_s: how long it will take at most."""
         with self._lock:
             self._phase, self._began, self._lasts_s = clean(name), self._now(), lasts_s
-            self._counters = counters if counters is not None else self._counters
             self._seen.clear()
         if self._live is None:
-            self._print(self.status().line())
+            self._print(f"{self._phase} …" if self._counters is None else self.status().line())
 
     def note(self, line: str, style: str = "") -> None:
         """Print a line that stays."""
         self._print(clean(line), style)
 
-    def finish(self, ending: Ending) -> None:
-        """Print the last lines; the very last names the verdict."""
-        *lines, last = ending.lines()
-        for line in lines:
-            self._print(line)
-        self._print(last, STYLES.get(ending.verdict, ""))
+    def finish(self, verdict: Verdict, sentence: str, report: str, repeat_command: str) -> None:
+        """Print the last lines: what was found, the report, how to repeat it; the very last names the verdict."""
+        judged = f" (judged against {verdict.model})" if verdict.model else ""
+        self._print("")
+        for line in (sentence, f"report:  {report}", f"repeat:  {repeat_command}"):
+            self._print(clean(line))
+        self._print(f"verdict: {verdict.verdict}{judged}", STYLES.get(verdict.verdict, ""))
 
     def status(self) -> Status:
         """The run at this moment."""
@@ -171,14 +176,14 @@ class Console:
         return (total - before) / (now - then) if now > then else 0.0
 
     def _print(self, line: str, style: str = "") -> None:
-        self._rich.print(Text(line, style=style))
+        self._rich.print(Text(line, style=style), soft_wrap=True)
 
-    def _look_again(self) -> None:
-        while not self._stop.wait(self._every_s if self._live is None else LIVE_EVERY_S):
-            if self._live is None:
-                self._print(self.status().line())
-            else:
+    def _look_again(self, stop: threading.Event) -> None:
+        while not stop.wait(LIVE_EVERY_S if self._live is not None else self._every_s):
+            if self._live is not None:
                 self._live.refresh()
+            else:
+                self._print(self.status().line())
 
     def _block(self) -> Group:
         status = self.status()
