@@ -1,0 +1,106 @@
+"""Fault schedules: when a lane's faults begin and end.
+
+    warm-up → inject → hold → heal → rest → inject → ...
+
+Lengths are drawn from the lane's own random stream, and so is what the nemesis plans: the same seed gives the same
+schedule, whatever the clients do. A fault that could not be injected is healed at once (it may have acted in part);
+a heal that failed is tried again after a second. The lane itself heals what is open when the run ends.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from harness.fault import Fault
+from harness.generator import PENDING, Context, Generator, Pending, Step
+from harness.generator.timing import SECOND_NS
+from harness.lane import Lane
+from harness.op import Op
+from nemeses.base import Nemesis, Setting
+
+HEAL_AGAIN_NS = SECOND_NS
+
+
+class Times(msgspec.Struct, frozen=True, kw_only=True):
+    """Lengths in seconds; pairs are (least, most), drawn evenly each time."""
+
+    warm_up_s: tuple[float, float] = (1.0, 2.0)
+    hold_s: tuple[float, float] = (2.0, 6.0)
+    rest_s: tuple[float, float] = (2.0, 5.0)
+
+
+def times_for(kind: str, run_s: float) -> Times:
+    """Lengths that give a run of `run_s` seconds several faults of each kind, with time to recover in between.
+
+    Stalls are kept up for most of the run: they harm nothing, and what they find needs transactions that stay open
+    while thousands of others commit.
+    """
+    unit_s = min(max(run_s / 30, 0.1), 2.0)
+    if kind == "stall":
+        return Times(warm_up_s=(0.5 * unit_s, unit_s), hold_s=(8 * unit_s, 12 * unit_s), rest_s=(0.5 * unit_s, unit_s))
+    return Times(warm_up_s=(unit_s, 3 * unit_s), hold_s=(2 * unit_s, 5 * unit_s), rest_s=(2 * unit_s, 5 * unit_s))
+
+
+class FaultSchedule(msgspec.Struct, frozen=True):
+    """The generator of one lane. plan(rng) → (nodes, params) of the next fault.
+
+    state: `rest` or `hold` until `until_ns`, or `waiting` for a completion.
+    """
+
+    kind: str
+    plan: Callable[[random.Random], tuple[list[str], dict[str, Any]]]
+    times: Times
+    state: str = "rest"
+    until_ns: int | None = None
+
+    def next(self, context: Context) -> Step:
+        if self.state == "waiting":
+            return PENDING, self
+        until_ns = self.until_ns
+        if until_ns is None:
+            until_ns = context.time_ns + drawn_ns(self.times.warm_up_s, context.random)
+        if context.time_ns < until_ns:
+            return Pending(until_ns), self.going(self.state, until_ns)
+        if self.state == "hold":
+            return Op("invoke", "heal"), self.going("waiting")
+        nodes, params = self.plan(context.random)
+        fault = Fault(-1, self.kind, "", nodes, params)
+        value = {name: getattr(fault, name) for name in fault.__struct_fields__ if name != "observed"}
+        return Op("invoke", "inject", value), self.going("waiting")
+
+    def update(self, context: Context, event: Op) -> Generator:
+        if event.type == "invoke":
+            return self
+        if event.f == "inject":
+            hold_ns = 0 if event.error else drawn_ns(self.times.hold_s, context.random)
+            return self.going("hold", event.time_ns + hold_ns)
+        if event.error:
+            return self.going("hold", event.time_ns + HEAL_AGAIN_NS)
+        return self.going("rest", event.time_ns + drawn_ns(self.times.rest_s, context.random))
+
+    def going(self, state: str, until_ns: int | None = None) -> FaultSchedule:
+        """The same schedule in another state."""
+        return FaultSchedule(self.kind, self.plan, self.times, state, until_ns)
+
+
+def drawn_ns(between_s: tuple[float, float], rng: random.Random) -> int:
+    """A length drawn evenly, in nanoseconds."""
+    return round(rng.uniform(*between_s) * SECOND_NS)
+
+
+def lane_of(nemesis: Nemesis, setting: Setting, times: Times) -> Lane:
+    """A lane of one nemesis's faults, named by its kind."""
+
+    def plan(rng: random.Random) -> tuple[list[str], dict[str, Any]]:
+        return nemesis.plan(setting, rng)
+
+    def execute(op: Op) -> Op:
+        fault = msgspec.convert(op.value, Fault)
+        act = nemesis.inject if op.f == "inject" else nemesis.heal
+        return op.replace(type="info", value={**op.value, "observed": act(setting, fault)})
+
+    return Lane(nemesis.kind, FaultSchedule(nemesis.kind, plan, times), execute)
