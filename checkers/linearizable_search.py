@@ -17,8 +17,8 @@ What keeps the set small, each with its reason:
 
 Operations that nobody knows the outcome of (crashed) are optional for ever. They are grouped by what they did; a
 configuration counts how many of each it used. Where there are any, three searches, each sound on its own:
-few (the configurations that used the fewest are kept, success proves valid), unlimited (no counting, failure proves
-invalid), exact (within the budget).
+unlimited (no counting, failure proves invalid), few (only configurations that used the fewest are kept, success
+proves valid), exact (within the budget).
 
 Cost: (completions) × (configurations), the latter bounded by 3^(pending operations) × states × uses, and
 usually below ten.
@@ -26,15 +26,12 @@ usually below ten.
 
 from __future__ import annotations
 
-import enum
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from checkers.linearizable_model import ILLEGAL, NEVER, Action, Kind, Model, Operation, State
+from checkers.linearizable_model import ILLEGAL, Action, Kind, Model, Operation, State
 
-FEW = 64
-"""How many configurations the first search keeps. Larger ones were no more successful on the recorded histories."""
 DOMINANCE_MAX = 400
 """Above so many configurations of one state, looking for dominated ones (quadratic) costs more than it saves."""
 CONFIGURATION_BYTES = 250
@@ -45,12 +42,30 @@ Configuration = tuple[int, int, int, int]
 """state's number, operations to be placed (bits), optional ones (bits), crashed ones used (packed counts)."""
 
 
-class Uses(enum.Enum):
-    """How crashed operations are counted."""
+_Node = tuple[int, int, int, int, bool]
+"""A configuration, and whether the last operation placed was a blind write that nothing has seen yet."""
+_Choice = tuple[int, bool, list[tuple[int, int]]]
+"""An action, whether it is blind, (returned, bit) of its pending operations."""
 
-    FEW = "few"
-    UNLIMITED = "unlimited"
-    EXACT = "exact"
+
+@dataclass(frozen=True)
+class Uses:
+    """How crashed operations are counted.
+
+    counted: at most as often as they were invoked. keep: how many configurations are kept from completion to
+    completion, those that used the fewest (None: all). more: how many more than the fewest possible may be used to get
+    past one completion (None: any number).
+    """
+
+    counted: bool = True
+    keep: int | None = None
+    more: int | None = None
+
+
+EXACT = Uses()
+UNLIMITED = Uses(counted=False)
+FEW = (Uses(keep=64, more=0), Uses(keep=64, more=1), Uses(keep=1024, more=2))
+"""Tried in turn. The first is enough for 10,000 operations with 1 % crashed; a smaller one is not always."""
 
 
 @dataclass
@@ -85,14 +100,15 @@ def search(model: Model, operations: Sequence[Operation], budget: Budget) -> Out
     """Judge one object's operations (in any order; failed ones left out)."""
     operations = model.needed(operations)
     if not any(operation.crashed for operation in operations):
-        return _Search(model, operations, Uses.EXACT, budget).run()
-    few = _Search(model, operations, Uses.FEW, budget).run()
-    if few.linearizable:
-        return few
-    unlimited = _Search(model, operations, Uses.UNLIMITED, budget).run()
+        return _Search(model, operations, EXACT, budget).run()
+    unlimited = _Search(model, operations, UNLIMITED, budget).run()
     if unlimited.linearizable is False:
         return unlimited
-    return _Search(model, operations, Uses.EXACT, budget).run()
+    for uses in FEW:
+        few = _Search(model, operations, uses, budget).run()
+        if few.linearizable:
+            return few
+    return _Search(model, operations, EXACT, budget).run()
 
 
 class _Search:
@@ -114,7 +130,7 @@ class _Search:
         self.guards = 0
         self._lay_out_counts()
         self.available: dict[int, int] = {}
-        """Crashed actions invoked so far → the highest count allowed, in place (UNLIMITED: 0)."""
+        """Crashed actions invoked so far → the highest count allowed, in place (0 where nothing is counted)."""
         self.pending: dict[int, list[tuple[int, int]]] = {}
         """Action that is no read → (returned, bit) of its pending operations, earliest to return first."""
         self.pending_reads: dict[int, int] = {}
@@ -142,7 +158,7 @@ class _Search:
                 counts[action] = counts.get(action, 0) + 1
         shift = _TOTAL_BITS
         for action, count in counts.items():
-            if self.uses is Uses.UNLIMITED:
+            if not self.uses.counted:
                 self.unit[action] = 0
                 continue
             width = count.bit_length()
@@ -164,7 +180,7 @@ class _Search:
         after = steps.get(state)
         if after is None:
             stepped = self.model.step(self.states[state], self.actions[action])
-            after = -1 if stepped is ILLEGAL else self._state_number(stepped)  # type: ignore[arg-type]
+            after = -1 if stepped is ILLEGAL else self._state_number(stepped)
             steps[state] = after
         return after
 
@@ -260,67 +276,92 @@ class _Search:
         )
 
     def _complete(self, before: list[Configuration], bit: int) -> list[Configuration] | None:
-        """The configurations in which the operation of `bit` has happened; None when there are too many."""
+        """The configurations in which the operation of `bit` has happened; None when there are too many.
+
+        Explored in the order of how many crashed operations were used, so that what is reached again with
+        more of them can be left out at once.
+        """
         after: set[Configuration] = set()
-        stack: list[tuple[int, int, int, int, bool]] = []
+        levels: dict[int, list[_Node]] = {}
+        reached: dict[tuple[int, int, int, bool], list[int]] = {}
         for state, to_place, optional, used in before:
-            if to_place & bit:
-                stack.append((state, to_place, optional, used, False))
-            elif optional & bit:
-                stack.append((state, to_place, optional, used, False))
+            if (to_place | optional) & bit:
+                levels.setdefault(used & _TOTAL, []).append((state, to_place, optional, used, False))
+                reached.setdefault((state, to_place, optional, False), []).append(used)
+            if not to_place & bit:
                 after.add((state, to_place, optional & ~bit, used))
-            else:
-                after.add((state, to_place, optional, used))
-        visited = set(stack)
-        limit = self.budget.configurations
         choices = self._choices()
-        looked = 0
-        while stack:
-            looked += 1
-            if not looked & 1023 and (len(visited) + len(after) > limit or time.monotonic() > self.budget.deadline):
-                return None
-            state, to_place, optional, used, unseen = stack.pop()
-            for action, blind, same in choices:
-                if blind and unseen:
-                    continue
-                next_state = self.steps[action].get(state)
-                if next_state is None:
-                    next_state = self._step(action, state)
-                if next_state < 0:
-                    continue
-                chosen = 0
-                next_used = used
-                pending = to_place | optional
-                for _, candidate in same:
-                    if candidate & pending:
-                        chosen = candidate
-                        break
-                else:
-                    if action not in self.available:
+        found_at = min((each[3] & _TOTAL for each in after), default=None)
+        held, looked, limit = len(before), 0, self.budget.configurations
+        while levels:
+            level = min(levels)
+            if found_at is not None and self.uses.more is not None and level > found_at + self.uses.more:
+                break
+            stack = levels[level]
+            while stack:
+                looked += 1
+                if not looked & 255 and (held + len(after) > limit or time.monotonic() > self.budget.deadline):
+                    return None
+                for node, done in self._next(stack.pop(), bit, choices):
+                    state, to_place, optional, used, unseen = node
+                    if done:
+                        after.add((state, to_place, optional & ~bit, used))
+                        found_at = level if found_at is None else min(found_at, used & _TOTAL)
                         continue
-                    mask = self.field_mask.get(action, 0)
-                    if mask and used & mask >= self.available[action]:
+                    known = reached.setdefault((state, to_place, optional, unseen), [])
+                    if any(self._uses_no_more(fewer, used) for fewer in known):
                         continue
-                    next_used = used + self.unit[action]
-                next_to_place = to_place & ~chosen
-                next_optional = optional & ~chosen
-                if blind:
-                    next_optional |= next_to_place & self.blind
-                    next_to_place &= ~self.blind
-                seen = next_to_place & self._seen_in(next_state)
-                next_to_place &= ~seen
-                if (chosen | seen) & bit:
-                    after.add((next_state, next_to_place, next_optional & ~bit, next_used))
-                    continue
-                node = (next_state, next_to_place, next_optional, next_used, blind and not seen)
-                if node not in visited:
-                    visited.add(node)
-                    stack.append(node)
+                    known.append(used)
+                    held += 1
+                    levels.setdefault(used & _TOTAL, []).append(node)
+            del levels[level]
         if len(after) > limit:
             return None
         return self._prune(list(after))
 
-    def _choices(self) -> list[tuple[int, bool, list[tuple[int, int]]]]:
+    def _next(self, node: _Node, bit: int, choices: list[_Choice]) -> Iterator[tuple[_Node, bool]]:
+        """(the node after it, whether the operation of `bit` has been placed) for each operation that may be placed."""
+        state, to_place, optional, used, unseen = node
+        pending = to_place | optional
+        for action, blind, same in choices:
+            if blind and unseen:
+                continue
+            after = self.steps[action].get(state)
+            if after is None:
+                after = self._step(action, state)
+            if after < 0:
+                continue
+            chosen, used_after = 0, used
+            for _, candidate in same:
+                if candidate & pending:
+                    chosen = candidate
+                    break
+            else:
+                if action not in self.available:
+                    continue
+                mask = self.field_mask.get(action, 0)
+                if mask and used & mask >= self.available[action]:
+                    continue
+                used_after = used + self.unit[action]
+            to_place_after = to_place & ~chosen
+            optional_after = optional & ~chosen
+            if blind:
+                optional_after |= to_place_after & self.blind
+                to_place_after &= ~self.blind
+            seen = to_place_after & self._seen_in(after)
+            to_place_after &= ~seen
+            done = bool((chosen | seen) & bit)
+            yield (after, to_place_after, optional_after, used_after, blind and not seen), done
+
+    def _uses_no_more(self, fewer: int, used: int) -> bool:
+        """Whether the first packed counts are at most the second, each of them."""
+        if fewer == used:
+            return True
+        guards = self.guards
+        counts, fewer_counts = used >> _TOTAL_BITS << _TOTAL_BITS, fewer >> _TOTAL_BITS << _TOTAL_BITS
+        return ((counts | guards) - fewer_counts) & guards == guards
+
+    def _choices(self) -> list[_Choice]:
         """(action, whether it is blind, its pending operations) of all that could be placed now."""
         choices = [(action, self.kinds[action] is Kind.BLIND, same) for action, same in self.pending.items()]
         none: list[tuple[int, int]] = []
@@ -330,7 +371,7 @@ class _Search:
         return choices
 
     def _prune(self, configurations: list[Configuration]) -> list[Configuration]:
-        """Without those that another dominates; FEW: only those that used the fewest."""
+        """Without those that another dominates; at most `keep`, those that used the fewest."""
         if len(configurations) > 1:
             by_state: dict[int, list[Configuration]] = {}
             for configuration in configurations:
@@ -338,30 +379,27 @@ class _Search:
             configurations = []
             for group in by_state.values():
                 configurations += self._undominated(group) if 1 < len(group) <= DOMINANCE_MAX else group
-        if self.uses is Uses.FEW and len(configurations) > FEW:
+        keep = self.uses.keep
+        if keep is not None and len(configurations) > keep:
             configurations.sort(key=lambda each: (each[3] & _TOTAL, each[1].bit_count() - each[2].bit_count(), each))
-            del configurations[FEW:]
+            del configurations[keep:]
         return configurations
 
     def _undominated(self, group: list[Configuration]) -> list[Configuration]:
         """Those of one state that no other is at least as free as, for every pending operation and every count."""
         group.sort(key=lambda each: (each[3] & _TOTAL, -each[2].bit_count(), each[1].bit_count()))
         kept: list[Configuration] = []
-        reads, guards = self.reads, self.guards
+        reads = self.reads
         for configuration in group:
             _, to_place, optional, used = configuration
-            fields = used >> _TOTAL_BITS << _TOTAL_BITS
             for _, free_to_place, free_optional, free_used in kept:
                 if (
                     not optional & ~free_optional
                     and not (to_place ^ free_to_place) & ~free_optional & ~reads
                     and not free_to_place & reads & ~to_place
-                    and ((fields | guards) - (free_used >> _TOTAL_BITS << _TOTAL_BITS)) & guards == guards
+                    and self._uses_no_more(free_used, used)
                 ):
                     break
             else:
                 kept.append(configuration)
         return kept
-
-
-__all__ = ["NEVER", "Budget", "Outcome", "search"]

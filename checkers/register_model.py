@@ -1,6 +1,6 @@
 """A register with read, write and compare-and-set, as a model for the linearizability checker.
 
-Ops: read (invocation null → value), write v, cas [old, new]. A cas that succeeds from a value to itself is a read of it.
+Ops: read (invocation null → value), write v, cas [old, new]. A cas that succeeds from a value to itself reads it.
 Actions: ("read", v), ("write", v), ("cas", old, new). States: the register's value.
 """
 
@@ -48,7 +48,7 @@ class Register:
         return {"read": Kind.READ_ONLY, "write": Kind.BLIND, "cas": Kind.OTHER}[action[0]]
 
     def needed(self, operations: Sequence[Operation]) -> Sequence[Operation]:
-        """Without crashed reads, and crashed writes and cas whose new value nobody saw: nothing can tell that they happened.
+        """Without crashed reads, and crashed writes and cas whose new value nobody saw: nothing tells that they happened.
 
         A value is seen by a read, by a cas that succeeded from it, and by a crashed cas from it that is needed itself.
         """

@@ -1,7 +1,7 @@
-"""Linearizability by its definition, for small histories: some order of some of the crashed operations and all others.
+"""Linearizability by its definition, for small histories: some order of all operations, crashed ones at will.
 
-Every order is tried that keeps realtime (one that returned before another was invoked comes first), with every subset of
-the crashed operations. Shares nothing with the checker but the model's step function. Cost: factorial.
+Every order is tried that keeps realtime (one that returned before another was invoked comes first), with every
+subset of the crashed operations. Shares nothing with the checker but the model's step function. Cost: factorial.
 """
 
 from __future__ import annotations
