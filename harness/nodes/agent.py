@@ -215,7 +215,12 @@ class PodTree:
     `runc:[...]` is a container's or exec's first program on its way into the namespaces; it is not ours to touch.
     """
 
+    FIRST_PID_NAMESPACE = "pid:[4026531836]"
+    """The machine's own (PROC_PID_INIT_INO): everything in there, of whatever container, would be taken for ours."""
+
     def __init__(self) -> None:
+        if os.readlink("/proc/self/ns/pid") == self.FIRST_PID_NAMESPACE:
+            raise Refused("scope 'pod' is for a container that shares its pid namespace with the database alone")
         self.own = os.readlink("/proc/self/ns/mnt")
 
     def members(self) -> list[Process]:
@@ -306,15 +311,21 @@ class ChildTree:
                 self.top = table[pid]
         home = os.path.realpath(self.home)
         for each in table.values():
-            if each.pid == os.getpid() or each.pid == os.getppid() or each.dead:
-                continue
-            inside = False
-            with contextlib.suppress(OSError):
-                inside = os.stat(f"/proc/{each.pid}").st_uid == os.geteuid() and (
-                    os.readlink(f"/proc/{each.pid}/cwd") + "/"
-                ).startswith(home + "/")
-            if inside or list(each.key) in recorded:
+            if not each.dead and each.pid != os.getpid() and (list(each.key) in recorded or works_in(each, home)):
                 self.known[each.key] = each
+
+
+def works_in(each: Process, home: str) -> bool:
+    """Whether it is a daemon of our uid whose working directory is below `home`; an agent or somebody's shell is not."""
+    try:
+        return (
+            os.stat(f"/proc/{each.pid}").st_uid == os.geteuid()
+            and (os.readlink(f"/proc/{each.pid}/cwd") + "/").startswith(home + "/")
+            and slurp(f"/proc/{each.pid}/stat").rpartition(b")")[2].split()[4] == b"0"  # no terminal
+            and b"faultline-agent" not in slurp(f"/proc/{each.pid}/cmdline")
+        )
+    except OSError:
+        return False
 
 
 # -- commands ----------------------------------------------------------------------------------------------------
@@ -327,7 +338,7 @@ class Commands:
         self.spawning = threading.Lock()
         """Held while a child is made: a listing must not take a command for the database."""
         self._running: dict[int, Any] = {}
-        self._closed = False
+        self._healer: int | None = None
 
     def sessions(self) -> set[int]:
         return set(self._running)
@@ -337,7 +348,7 @@ class Commands:
 
     def spawn(self, argv: list[str], **how: Any) -> subprocess.Popen[bytes]:
         with self.spawning:
-            if self._closed:
+            if self._healer not in (None, threading.get_ident()):
                 raise Refused("the agent is at its end")
             popen = subprocess.Popen(argv, start_new_session=True, **how)
             self._running[popen.pid] = popen
@@ -396,15 +407,11 @@ class Commands:
                     os.kill(each.pid, signal.SIGKILL)
 
     def kill_all(self) -> None:
-        """No command goes on, none begins any more."""
+        """No command goes on, and only the thread that asks for this begins any more: healing needs commands too."""
         with self.spawning:
-            self._closed = True
+            self._healer = threading.get_ident()
             running = list(self._running)
         self.kill(*running)
-
-    def reopen(self) -> None:
-        """Healing needs commands of its own."""
-        self._closed = False
 
 
 # -- network -----------------------------------------------------------------------------------------------------
@@ -781,7 +788,11 @@ class Database:
         self.tree, self.commands = tree, commands
         self.lock = threading.RLock()
         self.paused = False
+        self.closing = False
         self.offset_ns: int | None = None
+        self.patched: list[Process] = []
+        self.suspect = isinstance(tree, ChildTree)
+        """Whether a process whose memory we may not read could have a changed clock."""
         self.clock_missing = clock if isinstance(clock, str) else None
         self.vdso = clock if isinstance(clock, Vdso) else None
         self.faketime = clock if isinstance(clock, Faketime) else None
@@ -827,8 +838,11 @@ class Database:
     def pause(self) -> dict[str, Any]:
         with self.lock:
             frozen = self.freeze()
-            self.paused = bool(frozen)
+            self.paused = bool(frozen) and not self.closing
             self.remember()
+            if self.closing:
+                self.thaw(frozen)
+                raise Refused("the agent is at its end")
             return self.states(frozen)
 
     def resume(self) -> dict[str, Any]:
@@ -877,10 +891,24 @@ class Database:
                 new = [each for each in self.members() if each.key not in done]
                 if not new:
                     break
-                if not all(self._each(each, lambda pid: self._vdso().rewrite(pid, offset_ns)) for each in new):
+                if not self._rewrite(new):
                     return self._patch_tree()
                 done.update(each.key for each in new)
+            self.patched = list(self.members())
             return sorted(pid for pid, _ in done)
+
+    def _rewrite(self, chosen: Iterable[Process]) -> bool:
+        """Change the word alone. False when one of them is not patched."""
+        offset_ns = self.offset_ns
+        assert offset_ns is not None
+        return all(self._each(each, lambda pid: self._vdso().rewrite(pid, offset_ns)) for each in chosen)
+
+    def move_clock(self, offset_ns: int) -> None:
+        """The same for a strobe: those whom the last look found; `keep_clock` sees to who comes meanwhile."""
+        with self.lock:
+            self.offset_ns = offset_ns // 1000 * 1000
+            if self.faketime is not None or not self._rewrite(self.patched):
+                self.set_clock(offset_ns)
 
     def _vdso(self) -> Vdso:
         assert self.vdso is not None
@@ -921,7 +949,15 @@ class Database:
     def _patch_tree(self) -> list[int]:
         offset_ns = self.offset_ns
         assert offset_ns is not None
-        done, failed = self._on_frozen(lambda pid: self._vdso().patch(pid, offset_ns))
+
+        def patch(pid: int) -> None:
+            if self.closing:
+                raise Refused("the agent is at its end")
+            self._vdso().patch(pid, offset_ns)
+
+        self.suspect = True
+        done, failed = self._on_frozen(patch)
+        self.patched = self.members()
         self.remember()
         if failed:
             reasons = "; ".join(sorted(set(failed.values())))[:300]
@@ -938,12 +974,14 @@ class Database:
                     with contextlib.suppress(OSError, Refused, AssertionError):
                         if self.vdso.offset_ns(each.pid) != self.offset_ns:
                             self.set_clock(self.offset_ns)
-                            return
+                            break
+                self.patched = self.members()
 
     def reset_clock(self) -> tuple[list[int], dict[int, str]]:
         """The original entries everywhere: (pids changed, pid → why it could not be)."""
         with self.lock:
             self.offset_ns = None
+            self.patched = []
             if self.faketime is not None:
                 self.faketime.set(0.0)
                 return [each.pid for each in self.members()], {}
@@ -981,7 +1019,7 @@ class Database:
             restored, failed = self.reset_clock()
             killed = []
             for each in self.members():
-                if each.pid in failed and self.vdso is not None:
+                if each.pid in failed and self.vdso is not None and self.suspect:
                     try:
                         if not self.vdso.patched(each.pid):
                             continue
@@ -989,6 +1027,7 @@ class Database:
                         pass
                     if send(each, signal.SIGKILL):
                         killed.append(each.pid)
+            self.suspect = False
             resumed = self.resume()["pids"]
             return {"clocks_restored": restored, "killed": killed, "resumed": resumed}
         finally:
@@ -1019,7 +1058,7 @@ class Clockwork:
                     if stop.is_set():
                         return
                     try:
-                        self.database.set_clock(next_offset_ns(self.changes, time.monotonic() - began))
+                        self.database.move_clock(next_offset_ns(self.changes, time.monotonic() - began))
                         self.changes += 1
                     except (Refused, OSError) as error:
                         self.error = str(error)
@@ -1237,9 +1276,11 @@ class Agent:
         return healed
 
     def heal_and_stop(self) -> dict[str, Any]:
+        if self.database is not None:
+            self.database.closing = True
         self.commands.kill_all()
-        self.commands.reopen()
         healed = self.heal()
+        self.heal()  # whatever a request that was under way did meanwhile
         if self.scope == "children" and self.database is not None:
             with contextlib.suppress(Exception):
                 healed["stopped"] = self.do_database_stop(limit_s=5.0)
@@ -1409,6 +1450,7 @@ class Agent:
             self.clockwork.stop()
             before = self.do_clock_measure()
             pids, failed = self.db.reset_clock()
+            self.clockwork.changes = 0
             if failed:
                 raise Refused(f"clocks not put back: {failed}")
             return dict(before, pids=pids, took_ms=(time.perf_counter() - began) * 1e3)
@@ -1466,6 +1508,8 @@ class Agent:
             if self.db.faketime is not None:
                 env = dict(env, **self.db.faketime.env)
             with open(log, "ab") as output, self.commands.spawning:
+                if self.db.closing:
+                    raise Refused("the agent is at its end")
                 popen = subprocess.Popen(
                     argv,
                     stdin=subprocess.DEVNULL,
