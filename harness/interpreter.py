@@ -161,6 +161,10 @@ class Interpreter:
             raise failure if isinstance(failure, InfrastructureError) else as_infrastructure(failure)
         return self._phase
 
+    def mark(self, phase: str) -> None:
+        """Record that a phase begins: an `info` of process nemesis with f `phase`. Not while `run` is at work."""
+        self._record(Op("info", "phase", phase))
+
     def stop(self, error: BaseException | None = None) -> None:
         """End `run` soon, from any thread or a signal handler: no more ops, lanes heal, ops in flight get a second.
 

@@ -18,7 +18,6 @@ import msgspec
 from harness.fault import Fault
 from harness.generator import PENDING, Context, Generator, Pending, Step
 from harness.generator.timing import SECOND_NS
-from harness.lane import Lane
 from harness.op import Op
 from nemeses.base import Nemesis, Setting
 
@@ -92,15 +91,10 @@ def drawn_ns(between_s: tuple[float, float], rng: random.Random) -> int:
     return round(rng.uniform(*between_s) * SECOND_NS)
 
 
-def lane_of(nemesis: Nemesis, setting: Setting, times: Times) -> Lane:
-    """A lane of one nemesis's faults, named by its kind."""
+def fault_schedule(nemesis: Nemesis, setting: Setting, *, time_s: float) -> FaultSchedule:
+    """The generator of a lane of one nemesis's faults, for a run of `time_s` seconds."""
 
     def plan(rng: random.Random) -> tuple[list[str], dict[str, Any]]:
         return nemesis.plan(setting, rng)
 
-    def execute(op: Op) -> Op:
-        fault = msgspec.convert(op.value, Fault)
-        act = nemesis.inject if op.f == "inject" else nemesis.heal
-        return op.replace(type="info", value={**op.value, "observed": act(setting, fault)})
-
-    return Lane(nemesis.kind, FaultSchedule(nemesis.kind, plan, times), execute)
+    return FaultSchedule(nemesis.kind, plan, times_for(nemesis.kind, time_s))

@@ -12,7 +12,7 @@ everything is tested in simulated time (`harness.simulation`). The idea is that 
     source     once, sequence, unfold, lift
     shape      repeat, cycle, limit, mix, any_of, map_ops, f_map, until_ok
     timing     time_limit, stagger, delay, sleep
-    threads    on_threads, reserve, each_thread, synchronize, phases
+    threads    on_threads, reserve, each_thread, ok_on_each_node, synchronize, phases
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from __future__ import annotations
 from harness.generator.protocol import PENDING, Context, Generator, Pending
 from harness.generator.shape import any_of, cycle, f_map, limit, map_ops, mix, repeat, until_ok
 from harness.generator.source import EXHAUSTED, Source, Step, lift, once, sequence, unfold
-from harness.generator.threads import each_thread, on_threads, phases, reserve, synchronize
+from harness.generator.threads import each_thread, ok_on_each_node, on_threads, phases, reserve, synchronize
 from harness.generator.timing import delay, sleep, stagger, time_limit
 from harness.op import invoke
 
@@ -42,6 +42,7 @@ __all__ = [
     "limit",
     "map_ops",
     "mix",
+    "ok_on_each_node",
     "on_threads",
     "once",
     "phases",

@@ -129,3 +129,42 @@ def synchronize(source: Source) -> Generator:
 def phases(*sources: Source) -> Generator:
     """One source after the other; each begins when all ops of the one before have completed."""
     return sequence(*map(synchronize, sources))
+
+
+class OkOnEachNode(msgspec.Struct, frozen=True):
+    nodes: int
+    inner: Generator
+    ok: frozenset[int]
+    asked: frozenset[int]
+    """Nodes with one of these ops in flight."""
+
+    def next(self, context: Context) -> Step:
+        if len(self.ok) == self.nodes:
+            return None
+        done = self.ok | self.asked
+        free = {thread: process for thread, process in context.free.items() if thread % self.nodes not in done}
+        if not free:
+            return PENDING, self
+        step = self.inner.next(context.narrowed(free, context.processes))
+        if step is None:
+            return None
+        op, rest = step
+        if isinstance(op, Op) and op.process == -1:
+            op = op.replace(process=next(iter(free.values())))
+        return op, OkOnEachNode(self.nodes, rest, self.ok, self.asked)
+
+    def update(self, context: Context, event: Op) -> Generator:
+        inner = self.inner.update(context, event)
+        node = context.thread_of(event.process) % self.nodes
+        if event.type == "invoke":
+            return OkOnEachNode(self.nodes, inner, self.ok, self.asked | {node})
+        ok = self.ok | {node} if event.type == "ok" else self.ok
+        return OkOnEachNode(self.nodes, inner, ok, self.asked - {node})
+
+
+def ok_on_each_node(nodes: int, source: Source) -> Generator:
+    """Ops of the source, one at a time through each of `nodes` nodes, until every node has done one.
+
+    Ends early with the source. Needs at least one thread for each node. Put a `stagger` or `delay` inside.
+    """
+    return OkOnEachNode(nodes, lift(source), frozenset(), frozenset())

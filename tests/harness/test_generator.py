@@ -111,6 +111,19 @@ def test_each_thread_keeps_its_copies_when_processes_change() -> None:
     assert len(invoked(ops)) == 6
 
 
+def test_ok_on_each_node_ends_when_every_node_has_done_one() -> None:
+    failures = {"a": 0, "b": 3, "c": 1}
+
+    def respond(op: Op) -> tuple[float, Any]:
+        failures[op.node] -= 1
+        return 0.01, DidNotHappen("not yet") if failures[op.node] >= 0 else op.replace(type="ok")
+
+    ops = simulate(gen.ok_on_each_node(3, gen.stagger(0.01, numbered())), respond, concurrency=7, nodes=["a", "b", "c"])
+    assert Counter(op.node for op in ops if op.type == "ok") == {"a": 1, "b": 1, "c": 1}
+    assert Counter(op.node for op in ops if op.type == "fail") == {"b": 3, "c": 1}
+    assert sorted(op.value for op in invoked(ops)) == list(range(7)), "the nodes share one source"
+
+
 def test_reserve_and_on_threads_keep_to_their_threads() -> None:
     ops = invoked(simulate(gen.limit(60, gen.reserve(1, gen.repeat(READ), 2, gen.repeat(WRITE))), concurrency=5))
     assert {op.process for op in ops if op.f == "read"} == {0}
