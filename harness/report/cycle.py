@@ -20,6 +20,8 @@ from harness.verdict import Edge
 CHAR, LINE, PAD, HEAD = 7.25, 19.0, 14.0, 46.0
 """Width of a character at 12 px, height of a line, space inside a box, height of a box's title."""
 GAP_X, GAP_Y, MARGIN = 176.0, 108.0, 10.0
+PAIR_HEIGHT_MIN = 128.0
+"""So that the two arrows of a pair have room for their labels."""
 LINES_MAX, NODES_MAX = 9, 8
 
 
@@ -89,8 +91,9 @@ def _box_lines(operation: Operation, keys: set[str]) -> list[tuple[str, bool]]:
 
 def _place(contents: Sequence[tuple[str, Operation, list[tuple[str, bool]]]]) -> list[Box]:
     width = max(max(len(text) for _, _, texts in contents for text, _ in texts) * CHAR + 2 * PAD, 168.0)
-    heights = [HEAD + len(texts) * LINE + PAD for _, _, texts in contents]
     count = len(contents)
+    least = PAIR_HEIGHT_MIN if count == 2 else 0.0
+    heights = [max(HEAD + len(texts) * LINE + PAD, least) for _, _, texts in contents]
     upper = count if count == 2 else (count + 1) // 2
     upper_height = max(heights[:upper])
     span = (upper - 1) * (width + GAP_X)
@@ -113,7 +116,7 @@ def _arrow(number: int, edge: Edge, source: Box, target: Box) -> tuple[Markup, M
     rightward = tx > sx
     if abs(source.y + source.height - target.y - target.height) < 1 or _overlap(source, target):
         lower, top = min(source.y + source.height, target.y + target.height), max(source.y, target.y)
-        y = top + (lower - top) * (0.3 if rightward else 0.74)
+        y = top + (lower - top) * (0.27 if rightward else 0.76)
         start = (source.x + source.width if rightward else source.x, y)
         end = (target.x if rightward else target.x + target.width, y)
         bend = ((start[0] * 2 + end[0]) / 3, y), ((start[0] + end[0] * 2) / 3, y)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from harness.report.operations import Operation, Operations
 from harness.report.values import lines, short
 from harness.verdict import Anomaly, Verdict
 
+NAMED = re.compile(r"\b(T\d+) \(op (\d+)\)")
 CONTEXT_MAX = 20
 """Operations of a sub-history that are drawn beside those which prove the anomaly."""
 
@@ -109,27 +111,25 @@ def make(
 
 
 def _example(number: int, anomaly: Anomaly, operations: Operations, windows: Sequence[Window]) -> Example:
-    order = cycle.ring(anomaly.cycle) or anomaly.ops
-    names = {index: f"T{place}" for place, index in enumerate(order, 1)} if anomaly.cycle else {}
-
     def operation(index: int) -> Operation | None:
         row = operations.row_of(index)
         return None if row is None else operations.one(row)
 
-    proving = operations.rows_of([*anomaly.ops, *order])
+    names = _names(anomaly, operation)
+    ends = {
+        index: names.get(op.index if (op := operation(index)) else index, "?") for index in cycle.ring(anomaly.cycle)
+    }
+    proving = operations.rows_of([*anomaly.ops, *ends])
     context = [row for row in operations.rows_of(anomaly.sub_history) if row not in proving][:CONTEXT_MAX]
     guilty = frozenset(operations.one(row).index for row in proving)
     shown = [operations.one(row) for row in sorted([*proving, *context])]
-    names = {op.index: names[index] for index in names if (op := operation(index)) is not None}
     return Example(
         number=number,
         sentence=anomaly.sentence,
         key="" if anomaly.key is None else short(anomaly.key, 40),
-        picture=cycle.draw(anomaly.cycle, operation, _by_edge_end(anomaly, names, operation))
-        if anomaly.cycle
-        else None,
+        picture=cycle.draw(anomaly.cycle, operation, ends),
         when=strip.draw(shown, names, guilty),
-        steps=_steps(anomaly, _by_edge_end(anomaly, names, operation)),
+        steps=_steps(anomaly, ends),
         rows=[_row(op, names, op.index in guilty) for op in shown],
         story=_story(anomaly.details),
         details=_details(anomaly.details),
@@ -138,13 +138,18 @@ def _example(number: int, anomaly: Anomaly, operations: Operations, windows: Seq
     )
 
 
-def _by_edge_end(anomaly: Anomaly, names: Mapping[int, str], operation: Any) -> dict[int, str]:
-    """Index as an edge gives it → name, also where the op is not in the history."""
-    result = {}
-    for place, index in enumerate(cycle.ring(anomaly.cycle), 1):
-        op = operation(index)
-        result[index] = names.get(op.index, f"T{place}") if op is not None else f"T{place}"
-    return result
+def _names(anomaly: Anomaly, operation: Callable[[int], Operation | None]) -> dict[int, str]:
+    """Index of an operation → T1, T2 ...: the names that the sentence uses (`T1 (op 17)`), else the cycle's order."""
+    said = {int(index): name for name, index in NAMED.findall(anomaly.sentence)}
+    names = {op.index if (op := operation(index)) else index: name for index, name in said.items()}
+    number = 0
+    for index in cycle.ring(anomaly.cycle):
+        own = op.index if (op := operation(index)) else index
+        while own not in names:
+            number += 1
+            if f"T{number}" not in names.values():
+                names[own] = f"T{number}"
+    return names
 
 
 def _steps(anomaly: Anomaly, names: Mapping[int, str]) -> list[Step]:

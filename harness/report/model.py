@@ -28,6 +28,8 @@ MEANINGS = {
     "invalid": "The record proves that what was judged was broken.",
     "unknown": "The record proves neither that what was judged was kept nor that it was broken.",
 }
+TOLD_ELSEWHERE = ("unmapped", "started", "interrupted", "never_recovered", "faults_missing", "seed")
+"""Facts of a run's environment that the page shows in a place of their own."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,9 @@ class Page:
     availability: list[AvailabilityRow]
     checkers: list[CheckerRow]
     environment: list[tuple[str, str]]
+    interrupted: str
+    never_recovered: list[str]
+    missing_faults: list[tuple[str, str]]
     logs: list[NodeLog]
     repeat_command: str
     started: str
@@ -135,7 +140,14 @@ def make_page(run: ReportInput) -> Page:
         unmapped=sorted(run.unmapped.items(), key=lambda item: -item[1]),
         availability=figures.availability_rows(operations, windows),
         checkers=figures.checker_rows(run.verdict),
-        environment=figures.flat({**_plan_facts(run.plan), **run.environment}),
+        environment=figures.flat(
+            {**_plan_facts(run.plan), **{k: v for k, v in run.environment.items() if k not in TOLD_ELSEWHERE}}
+        ),
+        interrupted=str(run.environment.get("interrupted") or ""),
+        never_recovered=[str(line) for line in run.environment.get("never_recovered") or ()],
+        missing_faults=figures.flat(missing)
+        if isinstance(missing := run.environment.get("faults_missing"), Mapping)
+        else [],
         logs=list(run.logs),
         repeat_command=run.repeat_command,
         started=run.started,
@@ -205,7 +217,7 @@ def _facts(run: ReportInput, operations: Operations, windows: list[Window]) -> l
     ]
     if windows:
         acted = sum(window.took_effect for window in windows)
-        kinds = ", ".join(f"{count} {kind}" for kind, count, _ in figures.fault_kinds(windows))
+        kinds = ", ".join(f"{kind} ×{count}" for kind, count, _ in figures.fault_kinds(windows))
         facts.append(
             (
                 f"{acted}",
