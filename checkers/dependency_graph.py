@@ -1,0 +1,180 @@
+"""The graph of which committed transaction must come before which, as columns of edges.
+
+Nodes 0..n-1 are the transactions. Nodes from n on are virtual: they stand for many edges at once, are never shown, and
+never count for the length or kind of a cycle:
+- realtime order is a chain of barriers. A completion leads into the next barrier, a barrier into all invocations up
+  to the one after: O(n) edges instead of O(n²).
+- "read what was there before all of these writes" is a pair of chains over the writes where there are many of both.
+
+Edges (after Adya 1999): `ww`: wrote the next version; `wr`: read what was written; `rw`: read the version before the
+one that was written; `process`: the same client did it before; `realtime`: it had ended before the other began.
+
+Cost: O(edges), 21 bytes each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.history import OK
+
+WW, WR, RW, PASS, PROCESS, REALTIME = range(6)
+"""Kinds of edges. PASS leaves a virtual node of an rw edge."""
+KIND_NAMES = ("ww", "wr", "rw", "rw", "process", "realtime")
+NO_MOP = -1
+
+
+@dataclass(frozen=True)
+class Graph:
+    """e edges between `nodes` nodes, of which the first `txns` are transactions.
+
+    source, target: int32[e]. kind: int8[e]. source_mop, target_mop: int32[e], the micro-ops that prove the edge:
+    ww the two writes, wr the write and the read, rw the read and the write; NO_MOP for session and realtime edges,
+    and at a virtual end.
+    """
+
+    txns: int
+    nodes: int
+    source: np.ndarray
+    target: np.ndarray
+    kind: np.ndarray
+    source_mop: np.ndarray
+    target_mop: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def subset(self, keep: np.ndarray) -> Graph:
+        """The same nodes with some of the edges."""
+        return Graph(
+            self.txns,
+            self.nodes,
+            self.source[keep],
+            self.target[keep],
+            self.kind[keep],
+            self.source_mop[keep],
+            self.target_mop[keep],
+        )
+
+
+def graph_of(txns: int, parts: Sequence[Graph]) -> Graph:
+    """One graph of several over the same transactions; each part's virtual nodes are its own."""
+    offsets = np.cumsum([0] + [part.nodes - part.txns for part in parts])
+
+    def moved(nodes: np.ndarray, offset: int) -> np.ndarray:
+        return np.where(nodes >= txns, nodes + offset, nodes).astype(np.int32) if offset else nodes.astype(np.int32)
+
+    return Graph(
+        txns,
+        txns + int(offsets[-1]),
+        np.concatenate([moved(p.source, o) for p, o in zip(parts, offsets.tolist())]),
+        np.concatenate([moved(p.target, o) for p, o in zip(parts, offsets.tolist())]),
+        np.concatenate([p.kind for p in parts]).astype(np.int8),
+        np.concatenate([p.source_mop for p in parts]).astype(np.int32),
+        np.concatenate([p.target_mop for p in parts]).astype(np.int32),
+    )
+
+
+def edges_between(
+    txns: int, kind: int, source_mop: np.ndarray, target_mop: np.ndarray, txn_of_mop: np.ndarray
+) -> Graph:
+    """Edges of one kind from the micro-ops that prove them; those of a transaction to itself are left out."""
+    source, target = txn_of_mop[source_mop], txn_of_mop[target_mop]
+    keep = source != target
+    return Graph(
+        txns,
+        txns,
+        source[keep],
+        target[keep],
+        np.full(int(keep.sum()), kind, np.int8),
+        source_mop[keep],
+        target_mop[keep],
+    )
+
+
+def before_all(txns: int, reads: np.ndarray, writes: np.ndarray, txn_of_mop: np.ndarray) -> Graph:
+    """rw edges from every read to every write (of other transactions), O(reads + writes) of them.
+
+    The writes stand in a row w1 ... wu. A chain of virtual nodes leads from each place to all later writes, another
+    to all earlier ones; a read of a transaction that is itself in the row goes around its own place. `writes`: one for
+    each transaction.
+    """
+    if len(reads) * len(writes) <= 4 * (len(reads) + len(writes)):
+        return edges_between(txns, RW, np.repeat(reads, len(writes)), np.tile(writes, len(reads)), txn_of_mop)
+    count = len(writes)
+    later = txns + np.arange(count)
+    earlier = later + count
+    writer = txn_of_mop[writes]
+    place_of = {int(t): i for i, t in enumerate(writer)}
+    source: list[int] = []
+    target: list[int] = []
+    mops: list[int] = []
+    for read in reads.tolist():
+        place = place_of.get(int(txn_of_mop[read]))
+        ways = [int(later[0])] if place is None else []
+        if place is not None and place + 1 < count:
+            ways.append(int(later[place + 1]))
+        if place is not None and place > 0:
+            ways.append(int(earlier[place - 1]))
+        source += [int(txn_of_mop[read])] * len(ways)
+        target += ways
+        mops += [read] * len(ways)
+    none = np.full(2 * (count - 1), NO_MOP)
+    return Graph(
+        txns,
+        txns + 2 * count,
+        np.concatenate([source, later, earlier, later[:-1], earlier[1:]]).astype(np.int32),
+        np.concatenate([target, writer, writer, later[1:], earlier[:-1]]).astype(np.int32),
+        np.concatenate([np.full(len(source), RW), np.full(4 * count - 2, PASS)]).astype(np.int8),
+        np.concatenate([mops, np.full(2 * count, NO_MOP), none]).astype(np.int32),
+        np.concatenate([np.full(len(source), NO_MOP), writes, writes, none]).astype(np.int32),
+    )
+
+
+def session_edges(status: np.ndarray, process: np.ndarray, began: np.ndarray, committed: np.ndarray) -> Graph:
+    """From each `ok` transaction to the next committed one that its client began after it.
+
+    Several of unknown outcome in a row all follow the last `ok` one, and lead nowhere: nothing says when they ended.
+    began: places that order the transactions of one client.
+    """
+    nodes = np.flatnonzero(committed)
+    order = nodes[np.lexsort((began[nodes], process[nodes]))]
+    known = status[order] == OK
+    last_known = np.maximum.accumulate(np.where(known, np.arange(len(order)), -1)) if len(order) else order
+    before = np.concatenate(([-1], last_known[:-1])) if len(order) else last_known
+    keep = before >= 0
+    keep[keep] = process[order[before[keep]]] == process[order[keep]]
+    return _bare(len(status), len(status), order[before[keep]], order[keep], PROCESS)
+
+
+def realtime_edges(invoked: np.ndarray, completed: np.ndarray, committed: np.ndarray) -> Graph:
+    """The chain of barriers. invoked, completed: places in the history, -1 where there is none."""
+    txns = len(invoked)
+    ends = np.flatnonzero(committed & (completed >= 0))
+    begins = np.flatnonzero(committed & (invoked >= 0))
+    place = np.concatenate((completed[ends], invoked[begins]))
+    txn = np.concatenate((ends, begins))
+    is_end = np.concatenate((np.ones(len(ends), bool), np.zeros(len(begins), bool)))
+    order = np.argsort(place, kind="stable")
+    txn, is_end = txn[order], is_end[order]
+    new = is_end & ~np.concatenate(([False], is_end[:-1])) if len(is_end) else is_end
+    barrier = np.cumsum(new) - 1 + txns
+    count = int(new.sum())
+    chain = txns + np.arange(count)
+    into = is_end
+    out = ~is_end & (barrier >= txns)
+    return _bare(
+        txns,
+        txns + count,
+        np.concatenate((txn[into], barrier[out], chain[:-1])),
+        np.concatenate((barrier[into], txn[out], chain[1:])),
+        REALTIME,
+    )
+
+
+def _bare(txns: int, nodes: int, source: np.ndarray, target: np.ndarray, kind: int) -> Graph:
+    none = np.full(len(source), NO_MOP, np.int32)
+    return Graph(txns, nodes, source.astype(np.int32), target.astype(np.int32), np.full(len(source), kind), none, none)

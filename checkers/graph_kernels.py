@@ -1,0 +1,185 @@
+"""Strongly connected components and shortest paths over columns of edges, compiled.
+
+A row-compressed graph (CSR) is `first`, int64[nodes + 1], and `order`, int64[e]: the edges of node i are
+order[first[i] : first[i + 1]].
+
+Sources: R. Tarjan (1972) for the components, without recursion; breadth-first search with edges of length 0 and 1.
+Cost: O(nodes + edges) each; a path search stays inside its component.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+
+@njit(cache=True)
+def rows(source, nodes):  # type: ignore[no-untyped-def]
+    """(first, order): the edges of each node, in the order in which they are given."""
+    first = np.zeros(nodes + 1, np.int64)
+    for edge in range(len(source)):
+        first[source[edge] + 1] += 1
+    for node in range(nodes):
+        first[node + 1] += first[node]
+    fill = first[:-1].copy()
+    order = np.empty(len(source), np.int64)
+    for edge in range(len(source)):
+        order[fill[source[edge]]] = edge
+        fill[source[edge]] += 1
+    return first, order
+
+
+@njit(cache=True)
+def components(first, order, target, nodes):  # type: ignore[no-untyped-def]
+    """int32[nodes]: the strongly connected component of each node, numbered so that edges lead to lower numbers."""
+    label = np.full(nodes, -1, np.int32)
+    number = np.zeros(nodes, np.int32)
+    low = np.zeros(nodes, np.int32)
+    at = np.zeros(nodes, np.int64)
+    stack = np.empty(nodes, np.int32)
+    call = np.empty(nodes, np.int32)
+    stacked = 0
+    counter = 0
+    found = 0
+    for root in range(nodes):
+        if number[root] != 0:
+            continue
+        depth = 0
+        call[0] = root
+        counter += 1
+        number[root] = low[root] = counter
+        at[root] = first[root]
+        stack[stacked] = root
+        stacked += 1
+        while depth >= 0:
+            node = call[depth]
+            if at[node] < first[node + 1]:
+                other = target[order[at[node]]]
+                at[node] += 1
+                if number[other] == 0:
+                    counter += 1
+                    number[other] = low[other] = counter
+                    at[other] = first[other]
+                    stack[stacked] = other
+                    stacked += 1
+                    depth += 1
+                    call[depth] = other
+                elif label[other] < 0 and number[other] < low[node]:
+                    low[node] = number[other]
+                continue
+            depth -= 1
+            if depth >= 0 and low[node] < low[call[depth]]:
+                low[call[depth]] = low[node]
+            if low[node] == number[node]:
+                while True:
+                    stacked -= 1
+                    member = stack[stacked]
+                    label[member] = found
+                    if member == node:
+                        break
+                found += 1
+    return label
+
+
+@njit(cache=True)
+def shortest_returns(first, order, target, weight, label, begins, ends, avoid, groups, budget):  # type: ignore[no-untyped-def]
+    """For each group of candidates the shortest of the paths begins[i] ⇝ ends[i].
+
+    Candidates groups[g]:groups[g + 1] are group g. A path stays in the component of its end and avoids node avoid[i].
+    weight: int8[e], 0 or 1, the length of each edge. budget: how many edges may be looked at for one group.
+    Returns (best, path_start, path, whole): best[g] the candidate, -1 where there is no path; its edges are
+    path[path_start[g] : path_start[g + 1]]; whole[g]: all candidates were tried (a path of one step ends the search).
+    """
+    nodes = len(first) - 1
+    group_count = len(groups) - 1
+    stamp = np.zeros(nodes, np.int32)
+    closed = np.zeros(nodes, np.int32)
+    via = np.empty(nodes, np.int64)
+    came_from = np.empty(nodes, np.int32)
+    here = np.empty(nodes + len(order) + 1, np.int32)
+    there = np.empty(nodes + len(order) + 1, np.int32)
+    best = np.full(group_count, -1, np.int64)
+    whole = np.ones(group_count, np.bool_)
+    path_start = np.zeros(group_count + 1, np.int64)
+    path = np.empty(64, np.int64)
+    run = 0
+    for group in range(group_count):
+        best_length = np.int64(np.iinfo(np.int64).max)
+        base = path_start[group]
+        path_start[group + 1] = base
+        looked = 0
+        for i in range(groups[group], groups[group + 1]):
+            if looked > budget:
+                whole[group] = False
+                break
+            begin, end = begins[i], ends[i]
+            component = label[end]
+            if label[begin] != component:
+                continue
+            run += 1
+            stamp[begin] = run
+            via[begin] = -1
+            here[0] = begin
+            here_count = 1
+            length = 0
+            reached = begin == end
+            while here_count > 0 and not reached and length < best_length:
+                there_count = 0
+                at = 0
+                while at < here_count and not reached:
+                    node = here[at]
+                    at += 1
+                    if closed[node] == run:
+                        continue
+                    closed[node] = run
+                    for j in range(first[node], first[node + 1]):
+                        edge = order[j]
+                        other = target[edge]
+                        looked += 1
+                        if label[other] != component or other == avoid[i] or closed[other] == run:
+                            continue
+                        if weight[edge] == 0:
+                            stamp[other] = run
+                            via[other] = edge
+                            came_from[other] = node
+                            here[here_count] = other
+                            here_count += 1
+                            if other == end:
+                                reached = True
+                                break
+                        elif stamp[other] != run:
+                            stamp[other] = run
+                            via[other] = edge
+                            came_from[other] = node
+                            there[there_count] = other
+                            there_count += 1
+                if reached:
+                    break
+                length += 1
+                if stamp[end] == run:
+                    reached = True
+                    break
+                here, there = there, here
+                here_count = there_count
+            if not reached or length >= best_length:
+                continue
+            best_length = length
+            best[group] = i
+            count = 0
+            node = end
+            while via[node] >= 0:
+                count += 1
+                node = came_from[node]
+            if base + count > len(path):
+                grown = np.empty(2 * (base + count), np.int64)
+                grown[:base] = path[:base]
+                path = grown
+            path_start[group + 1] = base + count
+            node = end
+            while via[node] >= 0:
+                count -= 1
+                path[base + count] = via[node]
+                node = came_from[node]
+            if best_length <= 1:
+                break
+    return best, path_start, path, whole

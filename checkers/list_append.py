@@ -1,0 +1,120 @@
+"""The transactional checker for list-append: which consistency models a history rules out, and the proof.
+
+Problem: clients ran transactions of reads and appends to lists; each append adds a value that is unique for its key.
+Could a database of the asked consistency model have answered so?
+
+Idea (Kingsbury & Alvaro, Elle: Inferring Isolation Anomalies from Experimental Observations, VLDB 2020): a list that
+was read names all appends before it in their order, so that nearly all dependencies between transactions can be read
+off the values. Anomalies are then single reads that no execution allows, and cycles in the graph of dependencies
+(Adya, Weak Consistency, 1999). Nothing is assumed that the history does not prove: an edge holds in every completion
+of the unknown transactions and in every version order that the reads allow.
+
+Ops: `f` is `txn`; `value` is a list of `["append", k, v]` and `["r", k, list or None]` (None where the read returned
+nothing: the empty list). `ok`: committed. `fail`: aborted. `info` or no completion: may have committed; its reads say
+nothing, and it has no end.
+
+Cost: O(n log n) in micro-ops and elements read, about 21 bytes for each dependency beside the columns.
+"""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+import numpy as np
+
+from checkers import models
+from checkers.cycle_kinds import Timing
+from checkers.cycles import CycleSearch, find_cycles
+from checkers.list_append_edges import dependencies
+from checkers.list_append_explain import Explainer
+from checkers.list_append_values import Found, ValueAnomalies
+from checkers.list_append_versions import version_orders
+from checkers.open_orders import open_order_cycles
+from checkers.txn_columns import TxnColumns, columns_of
+from harness.checker import CheckOptions
+from harness.history import FAIL, INFO, OK, History
+from harness.verdict import Anomaly, Judgement, Verdict, worst
+
+DEFAULT_MODEL = "strict-serializable"
+_ORDER = {name: place for place, name in enumerate(("internal", "garbage-read", "future-read", "lost-update"))}
+
+
+class ListAppend:
+    """Judges list-append histories; see the module. Raises HistoryError, and UsageError for an unknown model."""
+
+    name = "list-append"
+
+    def check(self, history: History, options: CheckOptions) -> Verdict:
+        """The verdict against `options.model` (strict-serializable by default)."""
+        return self.check_columns(columns_of(history), options)
+
+    def check_columns(self, columns: TxnColumns, options: CheckOptions) -> Verdict:
+        """The same from columns."""
+        model = models.canonical(options.model or DEFAULT_MODEL)
+        deadline = time.monotonic() + options.time_budget_s
+        txn = columns.txn_of_mop()
+        versions = version_orders(columns, txn)
+        values = ValueAnomalies(columns, txn, versions, options.max_shown).found()
+        depends = dependencies(columns, txn, versions)
+        timing = Timing(columns.status, columns.process, columns.began, columns.completed, columns.timed)
+        cycles = find_cycles(depends.graph, timing, options.max_shown)
+        explainer = Explainer(columns, versions)
+        found = values + [
+            Found(kind.type, kind.count, [explainer.anomaly(cycle) for cycle in kind.cycles], {kind.type})
+            for kind in cycles.kinds.values()
+        ]
+        opened = open_order_cycles(columns, txn, depends, found, deadline)
+        found += opened.found
+        reasons = self._reasons(columns, versions.ambiguous, cycles, model) + opened.undecided(model)
+        return self._verdict(columns, model, found, cycles, reasons)
+
+    @staticmethod
+    def _reasons(columns: TxnColumns, ambiguous: list[int], cycles: CycleSearch, model: str) -> list[str]:
+        reasons = []
+        if not columns.timed and len(columns) and models.needs_realtime(model):
+            reasons.append(f"the history has no invocations, so nothing is known about realtime, which {model} needs")
+        if ambiguous:
+            keys = ", ".join(repr(columns.keys[k]) for k in ambiguous[:5])
+            reasons.append(
+                f"the same value may have been appended twice to {len(ambiguous)} keys (such as {keys}): "
+                "nothing can be said about them, because values must be unique for their key"
+            )
+        return reasons + cycles.undecided
+
+    @staticmethod
+    def _verdict(
+        columns: TxnColumns, model: str, found: list[Found], cycles: CycleSearch, reasons: list[str]
+    ) -> Verdict:
+        evidence = {name for part in found for name in part.evidence}
+        against = {name for name in evidence if models.counts_against(name, model)}
+        judgement: Judgement = "invalid" if against else "unknown" if reasons else "valid"
+        not_, also_not = models.ruled_out(evidence)
+        found.sort(key=lambda part: (not part.evidence & against, _ORDER.get(part.type, 9), part.type))
+        anomalies: list[Anomaly] = [
+            msgspec.structs.replace(anomaly, counts=bool(part.evidence & against))
+            for part in found
+            for anomaly in part.shown
+        ]
+        status = columns.status
+        return Verdict(
+            verdict=worst([judgement]),
+            checker=ListAppend.name,
+            model=model,
+            anomaly_types=sorted({part.type for part in found}),
+            anomaly_counts={part.type: part.count for part in found},
+            not_=not_,
+            also_not=also_not,
+            anomalies=anomalies,
+            reasons=reasons,
+            stats={
+                "transactions": len(columns),
+                "ok": int(np.count_nonzero(status == OK)),
+                "fail": int(np.count_nonzero(status == FAIL)),
+                "info": int(np.count_nonzero(status == INFO)),
+                "keys": len(columns.keys),
+                "micro_ops": len(columns.function),
+                "cyclic_components": cycles.components,
+                "largest_cyclic_component": cycles.largest_component,
+            },
+        )

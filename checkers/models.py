@@ -1,0 +1,263 @@
+"""The lattice of consistency models, and which anomalies rule out which of them.
+
+Problem: a history shows some anomalies. Which models has the database then certainly not kept, and does an anomaly
+count against the model that was asked for?
+
+Idea: three small tables. `_IMPLIES`: a database that keeps the model on the left keeps those on the right too.
+`_PROSCRIBES`: the anomalies that a model forbids by its own definition. `_ANOMALY_IMPLIES`: a cycle on the left is also
+one of those on the right. A model then forbids an anomaly if it, or a weaker model, forbids it or something that it
+implies. Every isolation level exists in three strengths: plain (any order that explains the values), strong-session
+(the order respects each client's own order) and strong (it respects realtime); a stronger one forbids the `-process`
+or `-realtime` variant of each cycle that the plain one forbids.
+
+Sources: A. Adya, Weak Consistency (1999); P. Bailis et al., Highly Available Transactions (2013); A. Cerone et al.,
+A Framework for Transactional Consistency Models (2015); Elle (2020), whose names these are. Where we forbid more than
+Elle: a value that nobody wrote (`garbage-read`), a read of the own later write (`future-read`) and a read that misses
+the own earlier write (`MISSED_OWN_WRITE`) are no execution of any model; two reads of one transaction that differ
+(`NON_REPEATABLE_READ`) are none of repeatable read.
+
+Cost: constant; everything is worked out once, for some fifty models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+
+from harness.errors import UsageError
+
+MISSED_OWN_WRITE = "internal/missed-own-write"
+"""Evidence, not a type that is shown: the `internal` anomaly of a transaction that missed its own earlier write."""
+NON_REPEATABLE_READ = "internal/non-repeatable-read"
+"""Evidence, not a type that is shown: the `internal` anomaly of two reads that differ, with no own write between."""
+
+CYCLES = (
+    "G0",
+    "G1c",
+    "G-single-item",
+    "G-single",
+    "G-nonadjacent-item",
+    "G-nonadjacent",
+    "G2-item",
+    "G2",
+)
+"""Kinds of dependency cycles, the ones that rule out more models first. Each has a -process and a -realtime variant."""
+
+_LEVELS = (
+    "read-uncommitted",
+    "read-committed",
+    "monotonic-atomic-view",
+    "cursor-stability",
+    "monotonic-view",
+    "monotonic-snapshot-read",
+    "consistent-view",
+    "forward-consistent-view",
+    "read-atomic",
+    "causal-cerone",
+    "prefix",
+    "update-atomic",
+    "parallel-snapshot-isolation",
+    "repeatable-read",
+    "snapshot-isolation",
+    "update-serializable",
+    "serializable",
+)
+"""The isolation levels that come in three strengths."""
+
+_IMPLIES: dict[str, tuple[str, ...]] = {
+    "read-committed": ("read-uncommitted",),
+    "monotonic-atomic-view": ("read-committed",),
+    "cursor-stability": ("read-committed",),
+    "monotonic-view": ("read-committed",),
+    "monotonic-snapshot-read": ("read-committed",),
+    "consistent-view": ("monotonic-view", "cursor-stability"),
+    "forward-consistent-view": ("consistent-view",),
+    "read-atomic": ("monotonic-atomic-view",),
+    "causal-cerone": ("read-atomic",),
+    "prefix": ("causal-cerone",),
+    "update-atomic": ("read-atomic",),
+    "parallel-snapshot-isolation": ("causal-cerone", "update-atomic"),
+    "repeatable-read": ("cursor-stability", "monotonic-atomic-view"),
+    "snapshot-isolation": (
+        "forward-consistent-view",
+        "monotonic-snapshot-read",
+        "monotonic-atomic-view",
+        "parallel-snapshot-isolation",
+        "prefix",
+    ),
+    "update-serializable": ("forward-consistent-view",),
+    "serializable": ("repeatable-read", "update-serializable", "snapshot-isolation"),
+}
+
+_PROSCRIBES: dict[str, tuple[str, ...]] = {
+    "read-uncommitted": (
+        "G0",
+        "cyclic-versions",
+        "duplicate-elements",
+        "garbage-read",
+        "future-read",
+        MISSED_OWN_WRITE,
+    ),
+    "read-committed": ("G1",),
+    "cursor-stability": ("G-cursor", "lost-update"),
+    "monotonic-view": ("G-monotonic",),
+    "monotonic-snapshot-read": ("G-MSR",),
+    "consistent-view": ("G-single",),
+    "forward-consistent-view": ("G-SIb",),
+    "read-atomic": ("internal",),
+    "update-atomic": ("lost-update",),
+    "repeatable-read": ("G2-item", "lost-update", NON_REPEATABLE_READ),
+    "snapshot-isolation": ("G-SI", "G-nonadjacent"),
+    "update-serializable": ("G-update",),
+    "serializable": ("G2", "predicate-read-miss"),
+}
+
+_ANOMALY_IMPLIES: dict[str, tuple[str, ...]] = {
+    "G0": ("G1c",),
+    "G1a": ("G1",),
+    "G1b": ("G1",),
+    "G1c": ("G1",),
+    "dirty-update": ("G1a",),
+    "incompatible-order": ("G1a",),
+    "G-single": ("G-nonadjacent", "G-SIb"),
+    "G-single-item": ("G-single", "G-nonadjacent-item"),
+    "G-nonadjacent": ("G2",),
+    "G-nonadjacent-item": ("G-nonadjacent", "G2-item"),
+    "G2-item": ("G2",),
+    "lost-update": ("G2-item", "write-skew"),
+    "write-skew": ("G2",),
+}
+_IN_SESSIONS = ("G0", "G1", "G1c", *CYCLES[2:])
+"""Anomalies that have a -process and a -realtime variant."""
+
+_SESSION, _STRONG = "strong-session-", "strong-"
+STRICT = "strict-serializable"
+_ALIASES = {
+    "strong-serializable": STRICT,
+    "linearizable": STRICT,
+    "sequential": "strong-session-serializable",
+    "conflict-serializable": "serializable",
+    "session-serializable": "strong-session-serializable",
+    "PL-1": "read-uncommitted",
+    "PL-2": "read-committed",
+    "PL-2L": "monotonic-view",
+    "PL-CS": "cursor-stability",
+    "PL-MSR": "monotonic-snapshot-read",
+    "PL-2+": "consistent-view",
+    "PL-FCV": "forward-consistent-view",
+    "PL-2.99": "repeatable-read",
+    "PL-SI": "snapshot-isolation",
+    "PL-3U": "update-serializable",
+    "PL-3": "serializable",
+    "PL-SS": STRICT,
+    "strong-PL-1": "strong-read-uncommitted",
+    "strong-PL-2": "strong-read-committed",
+    "strong-session-PL-1": "strong-session-read-uncommitted",
+    "strong-session-PL-2": "strong-session-read-committed",
+}
+"""Other names. A transaction is one operation on the whole store: linearizable then means strict-serializable."""
+
+_REPORTED = frozenset(
+    [
+        *_LEVELS,
+        *(_SESSION + level for level in ("read-uncommitted", "read-committed", "snapshot-isolation", "serializable")),
+        *(_STRONG + level for level in ("read-uncommitted", "read-committed", "snapshot-isolation")),
+        STRICT,
+    ]
+)
+"""The models that have a name in the literature: only these are listed as ruled out. Any can be asked for."""
+
+
+def _strong(level: str) -> str:
+    return STRICT if level == "serializable" else _STRONG + level
+
+
+def _implications() -> dict[str, tuple[str, ...]]:
+    table = {level: _IMPLIES.get(level, ()) for level in _LEVELS}
+    for level in _LEVELS:
+        weaker = _IMPLIES.get(level, ())
+        table[_SESSION + level] = (level, *(_SESSION + below for below in weaker))
+        table[_strong(level)] = (_SESSION + level, *(_strong(below) for below in weaker))
+    return table
+
+
+def _proscriptions() -> dict[str, frozenset[str]]:
+    table = {level: frozenset(_PROSCRIBES.get(level, ())) for level in _LEVELS}
+    for level in _LEVELS:
+        cyclic = [anomaly for anomaly in _PROSCRIBES.get(level, ()) if anomaly in _IN_SESSIONS]
+        table[_SESSION + level] = frozenset(anomaly + "-process" for anomaly in cyclic)
+        table[_strong(level)] = frozenset(anomaly + "-realtime" for anomaly in cyclic)
+    return table
+
+
+def _anomaly_implications() -> dict[str, tuple[str, ...]]:
+    table = dict(_ANOMALY_IMPLIES)
+    for anomaly in _IN_SESSIONS:
+        implied = [other for other in _ANOMALY_IMPLIES.get(anomaly, ()) if other in _IN_SESSIONS]
+        table[anomaly] = (*_ANOMALY_IMPLIES.get(anomaly, ()), anomaly + "-process")
+        table[anomaly + "-process"] = (*(other + "-process" for other in implied), anomaly + "-realtime")
+        table[anomaly + "-realtime"] = tuple(other + "-realtime" for other in implied)
+    return table
+
+
+_MODEL_TABLE = _implications()
+_PROSCRIPTION_TABLE = _proscriptions()
+_ANOMALY_TABLE = _anomaly_implications()
+
+MODELS: tuple[str, ...] = tuple(sorted(_MODEL_TABLE))
+"""The models that can be asked for, by their canonical names."""
+
+
+def canonical(model: str) -> str:
+    """The canonical name of a model, from it or from another name of it. Raises UsageError for one that is unknown."""
+    name = _ALIASES.get(model, model)
+    if name not in _MODEL_TABLE:
+        known = ", ".join(m for m in MODELS if m in _REPORTED)
+        raise UsageError(f"unknown consistency model {model!r}; known are {known}, and strong-session-X or strong-X of each")
+    return name
+
+
+def _closure(start: str, table: dict[str, tuple[str, ...]]) -> frozenset[str]:
+    found = {start}
+    todo = [start]
+    while todo:
+        for follower in table.get(todo.pop(), ()):
+            if follower not in found:
+                found.add(follower)
+                todo.append(follower)
+    return frozenset(found)
+
+
+@cache
+def weaker(model: str) -> frozenset[str]:
+    """The model itself and all that it implies."""
+    return _closure(canonical(model), _MODEL_TABLE)
+
+
+@cache
+def _implied_anomalies(anomaly: str) -> frozenset[str]:
+    return _closure(anomaly, _ANOMALY_TABLE)
+
+
+@cache
+def counts_against(anomaly: str, model: str) -> bool:
+    """Whether one such anomaly shows that `model` was not kept."""
+    shown = _implied_anomalies(anomaly)
+    return any(not shown.isdisjoint(_PROSCRIPTION_TABLE[kept]) for kept in weaker(model))
+
+
+def needs_realtime(model: str) -> bool:
+    """Whether the model speaks of realtime, so that it can't be confirmed from a history without invocations."""
+    name = canonical(model)
+    return any(name == _strong(level) for level in _LEVELS)
+
+
+def ruled_out(anomalies: Iterable[str]) -> tuple[list[str], list[str]]:
+    """(not, also_not): the weakest models that the anomalies rule out, and all stronger ones; both sorted.
+
+    `anomalies`: types of anomalies, or the two kinds of evidence above.
+    """
+    seen = set(anomalies)
+    broken = {model for model in _REPORTED if any(counts_against(anomaly, model) for anomaly in seen)}
+    weakest = sorted(model for model in broken if not any(other in broken for other in weaker(model) if other != model))
+    return weakest, sorted(broken.difference(weakest))
