@@ -58,6 +58,11 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "faultline", *arguments]
 
 
+def faultline(*arguments: str, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
+    """The command with its output."""
+    return subprocess.run(command(*arguments), cwd=ROOT, capture_output=True, text=True, timeout=timeout_s)
+
+
 def run(results: Path, *arguments: str, timeout_s: float = 600) -> Ran:
     """`faultline test ...` with its results in a folder of the test's own."""
     done = subprocess.run(

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from targets.cassandra.target import CassandraTarget
-from targets.etcd.target import EtcdTarget
+from targets.cassandra.target import Cassandra
+from targets.etcd.target import Etcd
 from tests.e2e.runs import Ran, need_docker, run
 
-ETCD, CASSANDRA = EtcdTarget.default_image, CassandraTarget.default_image
+ETCD, CASSANDRA = Etcd.default_image, Cassandra.default_image
 HOT_KEYS = "keys=10,writes-per-key=4"
 
 pytestmark = pytest.mark.timeout(900)
