@@ -58,10 +58,17 @@ class Operation:
 class Model(Protocol):
     """A data type. fs: the ops that it knows. read_fs: those among them that write nothing."""
 
-    name: str
-    fs: tuple[str, ...]
-    read_fs: tuple[str, ...]
-    initial: State
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def fs(self) -> tuple[str, ...]: ...
+
+    @property
+    def read_fs(self) -> tuple[str, ...]: ...
+
+    @property
+    def initial(self) -> State: ...
 
     def action(self, f: str, argument: Any, result: Any, index: int) -> Action | None:
         """What an op did; None when it says nothing. result: of an `ok`, else None. Raises HistoryError."""
