@@ -10,12 +10,14 @@ Cost: O(log pending) an event; some 50,000 ops/s.
 from __future__ import annotations
 
 import heapq
+import itertools
 import random
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
-from harness.generator import Pending, lift
+from harness.generator import Pending, Source, lift
 from harness.generator.timing import SECOND_NS
+from harness.lane import Lane, LaneState
 from harness.op import NEMESIS, Op
 from harness.outcome import settle
 from harness.roster import Roster
@@ -67,17 +69,12 @@ class Clock:
         return True
 
 
-class Lane:
-    """One sequence of faults beside the clients.
-
-    source: emits `inject` and `heal` ops. executor(op, clock) → (seconds that it takes, completion).
-    """
-
-    def __init__(self, source: Any, executor: Callable[[Op, Clock], tuple[float, Op]], rng: random.Random) -> None:
-        self.generator = lift(source)
-        self.executor = executor
-        self.roster = Roster(1, (), rng)
-        self.roster.release(0)
+FAULT_NS = 5_000_000
+"""How long a lane's op takes from its invocation to its completion."""
+IDLE_NS = 1_000_000
+"""When to ask a generator again that can't say when it has something."""
+IDLE_NS_MOST = 60 * SECOND_NS
+"""How long nothing may happen before a generator counts as waiting for ever."""
 
 
 class Simulation:
@@ -96,47 +93,66 @@ class Simulation:
         for thread in range(concurrency):
             self._roster.release(thread)
         self._deadline_ns = round(deadline_s * SECOND_NS)
-        self._in_flight = 0
+        self._seed = seed
+        self._fault_ids = itertools.count(1)
+        self._busy_lanes: set[str] = set()
 
-    def run(self, source: Any, lanes: Iterable[Lane] = (), *, max_ops: int = 1_000_000) -> list[Op]:
-        """Run until the source and all lanes are exhausted and every op has completed; returns this call's records.
+    def run(self, source: Source, lanes: Iterable[Lane] = (), *, max_ops: int = 1_000_000) -> list[Op]:
+        """Run until the source is exhausted, every op has completed and every lane has healed; this call's records.
 
-        Raises RuntimeError when the generator waits for ever, or emits more than `max_ops` ops.
+        Lanes are told to end when the source is exhausted. Raises RuntimeError when the generator waits for ever, or
+        emits more than `max_ops` ops.
         """
         begin = len(self.ops)
         self._generator = lift(source)
-        waiting = list(lanes)
+        states = [LaneState(lane, self._fault_ids, self._seed) for lane in lanes]
         exhausted = False
+        last_ns = self.clock.now_ns
         while True:
-            wake_ns: int | None = None
+            now_ns = self.clock.now_ns
+            wakes_ns: list[int] = []
             if not exhausted and self._roster.free:
-                step = self._generator.next(self._roster.context(self.clock.now_ns))
+                step = self._generator.next(self._roster.context(now_ns))
                 if step is None:
                     exhausted = True
+                    for state in states:
+                        state.closing = True
+                elif isinstance(step[0], Op) and step[0].time_ns <= now_ns:
+                    self._generator = step[1]
+                    self._invoke(step[0])
+                    last_ns = now_ns
+                    if len(self.ops) - begin > 2 * max_ops:
+                        raise RuntimeError(f"the generator emitted more than {max_ops} ops")
+                    continue
+                elif isinstance(step[0], Op):
+                    wakes_ns.append(step[0].time_ns)
                 else:
-                    op, rest = step
-                    if isinstance(op, Pending):
-                        self._generator = rest
-                        wake_ns = op.until_ns
-                    elif op.time_ns > self.clock.now_ns:
-                        wake_ns = op.time_ns
+                    self._generator = step[1]
+                    wakes_ns.append(step[0].until_ns or now_ns + IDLE_NS)
+                    if step[0].until_ns is not None or self._roster.busy:
+                        last_ns = now_ns
+            for state in list(states):
+                if state.lane.name not in self._busy_lanes:
+                    lane_ns = self._advance_lane(state)
+                    if lane_ns is None:
+                        states.remove(state)
                     else:
-                        self._generator = rest
-                        self._invoke(op)
-                        if len(self.ops) - begin > 2 * max_ops:
-                            raise RuntimeError(f"the generator emitted more than {max_ops} ops")
-                        continue
-            for lane in list(waiting):
-                lane_wake_ns = self._advance_lane(lane)
-                if lane_wake_ns == 0:
-                    waiting.remove(lane)
-                elif lane_wake_ns is not None:
-                    wake_ns = lane_wake_ns if wake_ns is None else min(wake_ns, lane_wake_ns)
-            if exhausted and not waiting and not self._in_flight:
+                        wakes_ns.append(lane_ns)
+            if exhausted and not states and not self._roster.busy:
                 return self.ops[begin:]
-            if wake_ns is None and self.clock.next_ns is None:
-                raise RuntimeError(f"the generator waits for ever, at {self.clock.now_ns} ns")
-            self.clock.advance(wake_ns)
+            if now_ns - last_ns > IDLE_NS_MOST:
+                raise RuntimeError(f"the generator waits for ever, since {last_ns} ns")
+            self.clock.advance(min(wakes_ns, default=None))
+
+    def mark(self, phase: str) -> None:
+        """Record that a phase begins, as the interpreter does."""
+        self._record(Op("info", "phase", phase, NEMESIS))
+
+    def close_sessions(self) -> None:
+        """Every worker goes on under a new process. Not while `run` is at work."""
+        for thread in list(self._roster.free):
+            self._roster.retire(thread)
+            self._roster.release(thread)
 
     def _record(self, op: Op) -> Op:
         op = op.replace(index=len(self.ops), time_ns=self.clock.now_ns)
@@ -151,7 +167,6 @@ class Simulation:
         thread = roster.assign(op)
         invocation = self._record(op.replace(process=roster.processes[thread], node=roster.node_of(thread)))
         roster.take(thread)
-        self._in_flight += 1
         self._update(invocation)
         is_read = self._model.is_read(invocation)
         completed = False
@@ -168,7 +183,6 @@ class Simulation:
         def complete(completion: Op, lost: bool) -> None:
             nonlocal completed
             completed = True
-            self._in_flight -= 1
             event = self._record(completion.replace(process=invocation.process, node=invocation.node))
             self._update(event)
             if lost:
@@ -178,33 +192,24 @@ class Simulation:
         self.clock.after(self._deadline_ns, deadline)
         self._model.begin(invocation, self.clock, finish)
 
-    def _advance_lane(self, lane: Lane) -> int | None:
-        """Ask a lane for its next fault. 0: it is done; None: it waits for an event; else when to ask again."""
-        now_ns = self.clock.now_ns
-        roster = lane.roster
-        if not roster.free:
-            return None
-        step = lane.generator.next(roster.context(now_ns))
+    def _advance_lane(self, lane: LaneState) -> int | None:
+        """Ask a lane for its next fault. None: it is done; else when to ask again."""
+        step = lane.next(self.clock.now_ns)
         if step is None:
-            return 0
-        op, rest = step
-        if isinstance(op, Pending):
-            lane.generator = rest
-            return op.until_ns
-        if op.time_ns > now_ns:
-            return op.time_ns
-        invocation = self._record(op.replace(process=NEMESIS))
-        roster.take(0)
-        lane.generator = rest.update(roster.context(now_ns), invocation.replace(process=0))
-        duration_s, completion = lane.executor(invocation, self.clock)
+            return None
+        if isinstance(step, Pending):
+            return step.until_ns or self.clock.now_ns + IDLE_NS
+        invocation = self._record(step)
+        lane.recorded(invocation)
+        completion = lane.lane.execute(invocation)
+        self._busy_lanes.add(lane.lane.name)
 
         def complete() -> None:
-            event = self._record(completion.replace(process=NEMESIS))
-            roster.release(0)
-            lane.generator = lane.generator.update(roster.context(self.clock.now_ns), event.replace(process=0))
+            self._busy_lanes.discard(lane.lane.name)
+            lane.recorded(self._record(completion.replace(type="info", process=NEMESIS)))
 
-        self.clock.after(round(duration_s * SECOND_NS), complete)
-        return None
+        self.clock.after(FAULT_NS, complete)
+        return self.clock.now_ns + FAULT_NS
 
 
 class Responder:
@@ -230,7 +235,7 @@ def all_ok(op: Op) -> tuple[float, Op]:
 
 
 def simulate(
-    source: Any,
+    source: Source,
     respond: Callable[[Op], tuple[float, Any]] = all_ok,
     *,
     concurrency: int = 3,
