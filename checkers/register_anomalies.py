@@ -163,8 +163,9 @@ class _Facts:
         title = self.register.title
         action: Any = witness.action
         what = {"read": "had read", "write": "had written", "cas": f"had changed {show(action[1])} to"}[action[0]]
-        before = f"Client {witness.process} {what} {show(action[-1])} and had its answer before this began, and " + (
-            f"{show(value)} had been written before that." if writers else f"{show(value)} was the value at the start."
+        since = f"{show(value)} had been written before that" if writers else f"{show(value)} was there at the start"
+        before = (
+            f"Client {witness.process} {what} {show(action[-1])} and had its answer before this began, and {since}."
         )
         calls = (*writers, witness, call)
         mine: Any = call.action
@@ -201,8 +202,8 @@ class _Facts:
             who = ", ".join(f"client {call.process} to {show(call.action[2])}" for call in calls[:4])  # type: ignore[index]
             often = "once" if times == 1 else f"{times} times"
             sentence = (
-                f"{self.register.title}: {len(calls)} compare-and-sets from {show(value)} all reported success ({who}), "
-                f"but {show(value)} was put there only {often}, and each that succeeds takes it away. One overwrote "
+                f"{self.register.title}: {len(calls)} compare-and-sets from {show(value)} all reported success "
+                f"({who}), but {show(value)} was put there only {often}, and each that succeeds takes it away. One overwrote "
                 "another's update without having seen it."
             )
             yield Named("lost-update", (*(each for each in put if each.place < last), *calls), sentence)

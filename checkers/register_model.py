@@ -48,7 +48,7 @@ class Register:
         return {"read": Kind.READ_ONLY, "write": Kind.BLIND, "cas": Kind.OTHER}[action[0]]
 
     def needed(self, operations: Sequence[Operation]) -> Sequence[Operation]:
-        """Without crashed reads, and crashed writes and cas whose new value nobody saw: nothing tells that they happened.
+        """Without crashed reads, and crashed writes and cas whose new value nobody saw: nothing shows they were.
 
         A value is seen by a read, by a cas that succeeded from it, and by a crashed cas from it that is needed itself.
         """
