@@ -168,6 +168,10 @@ def send(each: Process, number: int) -> bool:
     return True
 
 
+VFORKS = (b"56", b"58", b"435")
+"""clone, vfork and clone3 of x86-64: who waits uninterruptibly in one waits for a child that we stop as well."""
+
+
 def stopped(each: Process) -> bool:
     """Whether every thread of it is stopped, or it has ended."""
     try:
@@ -178,10 +182,14 @@ def stopped(each: Process) -> bool:
     for thread in threads:
         try:
             data = slurp(f"/proc/{each.pid}/task/{thread}/stat")
+            letter = data[data.rindex(b")") + 2 : data.rindex(b")") + 3]
+            if letter in b"TtZX" or (
+                letter == b"D" and slurp(f"/proc/{each.pid}/task/{thread}/syscall").split()[0] in VFORKS
+            ):
+                continue
         except OSError:
             continue
-        if data[data.rindex(b")") + 2 : data.rindex(b")") + 3] not in b"TtZX":
-            return False
+        return False
     return True
 
 
@@ -316,7 +324,7 @@ class ChildTree:
 
 
 def works_in(each: Process, home: str) -> bool:
-    """Whether it is a daemon of our uid whose working directory is below `home`; an agent or somebody's shell is not."""
+    """Whether it is a daemon of our uid whose working directory is below `home`: no agent, and nobody's shell."""
     try:
         return (
             os.stat(f"/proc/{each.pid}").st_uid == os.geteuid()
@@ -1502,7 +1510,7 @@ class Agent:
         with self.db.lock:
             if tree.root(tree.members()) is not None:
                 return {"pid": tree.top.pid if tree.top else None, "running": True, "killed": []}
-            killed = self.db.await_empty(5.0)
+            killed = self.db.await_empty(0.0 if self.db.paused else 5.0)
             self.db.paused = False
             self.stop_signal = stop_signal
             if self.db.faketime is not None:
