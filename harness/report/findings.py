@@ -120,12 +120,12 @@ def _example(number: int, anomaly: Anomaly, operations: Operations, windows: Seq
         index: names.get(op.index if (op := operation(index)) else index, "?") for index in cycle.ring(anomaly.cycle)
     }
     proving = operations.rows_of([*anomaly.ops, *ends])
-    context = [row for row in operations.rows_of(anomaly.sub_history) if row not in proving][:CONTEXT_MAX]
+    context = [row for row in operations.rows_of([*names, *anomaly.sub_history]) if row not in proving][:CONTEXT_MAX]
     guilty = frozenset(operations.one(row).index for row in proving)
     shown = [operations.one(row) for row in sorted([*proving, *context])]
     return Example(
         number=number,
-        sentence=anomaly.sentence,
+        sentence=_headline(anomaly),
         key="" if anomaly.key is None else short(anomaly.key, 40),
         picture=cycle.draw(anomaly.cycle, operation, ends),
         when=strip.draw(shown, names, guilty),
@@ -138,9 +138,20 @@ def _example(number: int, anomaly: Anomaly, operations: Operations, windows: Seq
     )
 
 
+def _all_words(anomaly: Anomaly) -> str:
+    return " ".join([anomaly.sentence, *(edge.why for edge in anomaly.cycle)])
+
+
+def _headline(anomaly: Anomaly) -> str:
+    """The sentence, without the edges' reasons where it ends in them: those stand in the list of steps."""
+    if anomaly.cycle and anomaly.cycle[0].why and (at := anomaly.sentence.find(anomaly.cycle[0].why)) > 0:
+        return anomaly.sentence[:at].rstrip(" :,;") + "."
+    return anomaly.sentence
+
+
 def _names(anomaly: Anomaly, operation: Callable[[int], Operation | None]) -> dict[int, str]:
     """Index of an operation → T1, T2 ...: the names that the sentence uses (`T1 (op 17)`), else the cycle's order."""
-    said = {int(index): name for name, index in NAMED.findall(anomaly.sentence)}
+    said = {int(index): name for name, index in NAMED.findall(_all_words(anomaly))}
     names = {op.index if (op := operation(index)) else index: name for index, name in said.items()}
     number = 0
     for index in cycle.ring(anomaly.cycle):

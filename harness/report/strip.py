@@ -15,6 +15,8 @@ from harness.report.values import one_line
 
 WIDTH, LEFT, ROW, TOP = 880.0, 84.0, 34.0, 26.0
 OPERATIONS_MAX = 24
+TICKS_SPAN_NS_MIN = 20_000
+"""Below it the record has no real times (some histories only count), and none are shown."""
 
 
 def draw(operations: Sequence[Operation], names: Mapping[int, str], guilty: frozenset[int]) -> Markup | None:
@@ -37,7 +39,7 @@ def draw(operations: Sequence[Operation], names: Mapping[int, str], guilty: froz
     parts = [_client(process, row) for row, process in enumerate(processes)]
     for op in operations:
         parts.append(_bar(op, names, op.index in guilty, x_of, processes.index(op.process)))
-    for share in (0.0, 0.5, 1.0):
+    for share in (0.0, 0.5, 1.0) if span > TICKS_SPAN_NS_MIN else ():
         at = begin + int(span * share)
         parts.append(
             Markup('<text class="tick" x="{}" y="{}" text-anchor="{}">{} s</text>').format(

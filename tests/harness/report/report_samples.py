@@ -25,6 +25,18 @@ FAULTS = (
 )
 
 
+PLANTED: tuple[tuple[str, int, float, float, list], ...] = (
+    ("ring", 2, 8.010, 0.030, [["append", 60, 1], ["append", 61, 1]]),
+    ("ring", 5, 8.020, 0.030, [["r", 60, [1]], ["append", 62, 3]]),
+    ("ring", 8, 8.025, 0.050, [["r", 62, [3]], ["r", 61, []]]),
+    ("skew", 4, 17.2051, 0.0183, [["r", 40, []], ["append", 41, 1]]),
+    ("skew", 7, 17.2093, 0.0211, [["r", 41, []], ["append", 40, 1]]),
+    ("lost", 3, 27.311, 0.012, [["r", 52, [1, 4]], ["append", 52, 7]]),
+    ("lost", 9, 27.314, 0.015, [["r", 52, [1, 4]], ["append", 52, 8]]),
+)
+"""(of which anomaly, worker, begin_s, took_s, what it did): the transactions that the anomalies are made of."""
+
+
 class Recorder:
     """Collects records of many clients and hands them out in order of time, indexed."""
 
@@ -68,80 +80,27 @@ class Recorder:
 
 
 def bank_of_lists(seed: int = 7, seconds: float = 40.0, workers: int = 12, poison: str = "") -> ReportInput:
-    """A list-append run of a few thousand transactions with a write skew, a lost update and a realtime "
-    "contradiction."""
+    """A list-append run of a few thousand transactions with a write skew, a lost update and a read skew."""
     rng, record = random.Random(seed), Recorder()
     for number, fault in enumerate(FAULTS):
         record.fault(number, *fault)
     lists: dict[int, list[int]] = {}
+    planted: dict[str, list[Op]] = {"ring": [], "skew": [], "lost": []}
     for worker in range(workers):
         now, process = 0.2 + rng.random() / 10, worker
+        waiting = [plan for plan in PLANTED if plan[1] == worker]
         while now < seconds:
-            now, process = _transaction(record, rng, lists, now, process, workers, poison)
-    skew = (
-        record.operation(
-            17.2051,
-            0.0183,
-            3,
-            "txn",
-            [["r", 40, None], ["append", 41, 1]],
-            "ok",
-            [["r", 40, []], ["append", 41, 1]],
-            None,
-        ),
-        record.operation(
-            17.2093,
-            0.0211,
-            7,
-            "txn",
-            [["r", 41, None], ["append", 40, 1]],
-            "ok",
-            [["r", 41, []], ["append", 40, 1]],
-            None,
-        ),
-    )
-    lost = (
-        record.operation(
-            27.311,
-            0.012,
-            1,
-            "txn",
-            [["r", 52, None], ["append", 52, 7]],
-            "ok",
-            [["r", 52, [1, 4]], ["append", 52, 7]],
-            None,
-        ),
-        record.operation(
-            27.314,
-            0.015,
-            9,
-            "txn",
-            [["r", 52, None], ["append", 52, 8]],
-            "ok",
-            [["r", 52, [1, 4]], ["append", 52, 8]],
-            None,
-        ),
-    )
-    ring = (
-        record.operation(
-            8.01,
-            0.03,
-            2,
-            "txn",
-            [["append", 60, 1], ["append", 61, 1]],
-            "ok",
-            [["append", 60, 1], ["append", 61, 1]],
-            None,
-        ),
-        record.operation(
-            8.02, 0.03, 5, "txn", [["r", 60, None], ["append", 62, 3]], "ok", [["r", 60, [1]], ["append", 62, 3]], None
-        ),
-        record.operation(
-            8.025, 0.05, 8, "txn", [["r", 62, None], ["r", 61, None]], "ok", [["r", 62, [3]], ["r", 61, []]], None
-        ),
-    )
+            before = len(record.records)
+            free_at, next_process = _transaction(record, rng, lists, now, process, workers, poison)
+            if waiting and free_at > waiting[0][2]:
+                del record.records[before:]
+                name, _, begin, took, did = waiting.pop(0)
+                asked = [["r", key, None] if f == "r" else [f, key, value] for f, key, value in did]
+                planted[name].append(record.operation(begin, took, process, "txn", asked, "ok", did, None))
+                free_at, next_process = begin + took + 0.02, process
+            now, process = free_at, next_process
     history, at = record.finish()
-    i = {name: [at[id(op)] for op in ops] for name, ops in (("skew", skew), ("lost", lost), ("ring", ring))}
+    i = {name: [at[id(op)] for op in sorted(ops, key=lambda op: op.process % workers)] for name, ops in planted.items()}
     anomalies = [
         Anomaly(
             "G2-item",
@@ -174,7 +133,7 @@ def bank_of_lists(seed: int = 7, seconds: float = 40.0, workers: int = 12, poiso
         Anomaly(
             "lost-update",
             i["lost"],
-            "Clients 1 and 9 both read list 52 as [1 4] and both wrote it back with their own element: 7 or 8 is lost.",
+            "Clients 3 and 9 both read list 52 as [1 4] and both wrote it back with their own element: 7 or 8 is lost.",
             key=52,
             details={"read": [1, 4], "written": [7, 8], f"note{poison}": poison or "both were confirmed"},
         ),
