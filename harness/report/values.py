@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-MICRO_OPS = {"append", "r", "w"}
+MICRO_OPS = ("append", "r", "w")
 KEPT_AT_ENDS = 4
 """Of a long list, how many elements at each end are shown: the end is what a read saw last."""
 
@@ -36,7 +36,7 @@ def one_line(f: str, value: Any, *, known: bool = True, width: int = 160) -> str
 
 def is_transaction(value: Any) -> bool:
     """Whether it is a non-empty list of micro-ops `[f, key, value]`."""
-    return bool(_is_list(value)) and all(_is_list(m) and len(m) == 3 and m[0] in MICRO_OPS for m in value)
+    return _is_list(value) and len(value) > 0 and all(_is_list(m) and len(m) == 3 and m[0] in MICRO_OPS for m in value)
 
 
 def micro_op(micro: Sequence[Any], *, known: bool = True, width: int = 44) -> str:
