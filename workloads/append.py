@@ -99,7 +99,7 @@ APPEND = Workload(
     own_model="serializable",
     options={
         "keys": Option(10, "how many lists are in use at a time (1 to 60)"),
-        "writes-per-key": Option(32, "appends to a list before it is retired"),
+        "writes-per-key": Option(4, "appends to a list before it is retired"),
         "max-ops": Option(4, "reads and appends per transaction, at most"),
         "distribution": Option(
             "exponential",

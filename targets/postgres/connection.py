@@ -93,6 +93,8 @@ class Connection:
             self._busy = True
         try:
             return self._execute(sql, parameters)
+        except psycopg.Error as error:
+            raise ConnectionLost(str(error)) from error
         finally:
             with self._lock:
                 self._busy = False
