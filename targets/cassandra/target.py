@@ -26,7 +26,11 @@ STORAGE_PORT = 7000
 DATA_DIR = "/var/lib/cassandra"
 START_TIMEOUT_S = 180.0
 POLL_S = 0.2
-JVM_OPTIONS = "-Dcassandra.ring_delay_ms=3000 -Dcassandra.skip_wait_for_gossip_to_settle=0"
+JVM_OPTIONS = (
+    "-Dcassandra.ring_delay_ms=3000 -Dcassandra.skip_wait_for_gossip_to_settle=0"
+    " -XX:TieredStopAtLevel=1 -XX:-UseG1GC -XX:+UseSerialGC"
+)
+"""No long waits; a compiler and a collector that suit three small processes on a few cores."""
 ARCHITECTURE = "https://cassandra.apache.org/doc/5.0/cassandra/architecture/guarantees.html"
 
 SERIAL_READS_12126 = KnownIssue(
