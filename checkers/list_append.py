@@ -30,7 +30,7 @@ from checkers.list_append_edges import dependencies
 from checkers.list_append_explain import Explainer
 from checkers.list_append_values import Found, ValueAnomalies
 from checkers.list_append_versions import version_orders
-from checkers.open_orders import open_order_cycles
+from checkers.open_orders import judge_open_orders
 from checkers.txn_columns import TxnColumns, columns_of
 from harness.checker import CheckOptions
 from harness.history import FAIL, INFO, OK, History
@@ -64,9 +64,12 @@ class ListAppend:
             Found(kind.type, kind.count, [explainer.anomaly(cycle) for cycle in kind.cycles], {kind.type})
             for kind in cycles.kinds.values()
         ]
-        opened = open_order_cycles(columns, txn, depends, found, deadline)
-        found += opened.found
-        reasons = self._reasons(columns, versions.ambiguous, cycles, model) + opened.undecided(model)
+        open_writers = {key: txn[mops].tolist() for key, mops in depends.open_writes.items()}
+        opened = judge_open_orders(depends.graph, open_writers, set(cycles.kinds), deadline)
+        if opened.conflicts:
+            shown = [explainer.open_order(opened.type, c) for c in opened.conflicts[: options.max_shown]]
+            found.append(Found(opened.type, len(opened.conflicts), shown, {opened.type}))
+        reasons = self._reasons(columns, versions.ambiguous, cycles, model) + opened.reasons(model)
         return self._verdict(columns, model, found, cycles, reasons)
 
     @staticmethod

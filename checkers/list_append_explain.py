@@ -5,7 +5,8 @@ from __future__ import annotations
 from checkers.cycle_kinds import G0, G1C, G2, NONADJACENT, SINGLE, Cycle, Step, classify, name_of
 from checkers.dependency_graph import KIND_NAMES, NO_MOP, PROCESS, RW, WR, WW
 from checkers.list_append_versions import NOBODY, Versions
-from checkers.list_append_wording import Names
+from checkers.list_append_wording import Names, shown
+from checkers.open_orders import Conflict
 from checkers.txn_columns import TxnColumns
 from harness.history import OK
 from harness.verdict import Anomaly, Edge
@@ -62,6 +63,26 @@ class Explainer:
             sub_history=self._sub_history(cycle),
         )
 
+    def open_order(self, type_: str, conflict: Conflict) -> Anomaly:
+        """Appends that nobody read, and no order of which fits snapshot isolation."""
+        columns = self._columns
+        names = Names(columns, conflict.txns)
+        known = [self._why(step, names) for step in conflict.steps[:8] if step.target < len(columns)]
+        keys = sorted({key for _, _, key in conflict.choices})
+        pairs = " and ".join(
+            f"whether {names.short(a)} or {names.short(b)} appended to {shown(columns.keys[key])} first"
+            for a, b, key in conflict.choices[:4]
+        )
+        who = ", ".join(names.full(txn) for txn in conflict.txns)
+        return Anomaly(
+            type=type_,
+            ops=sorted(int(columns.op[txn]) for txn in conflict.txns),
+            sentence=f"{who}: no read tells {pairs}, but in every possible order at least one of them worked on a state of "
+            f"the database that never existed ({'; '.join(known)}).",
+            key=columns.keys[keys[0]] if len(keys) == 1 else None,
+            sub_history=sorted({index for txn in conflict.txns for index in columns.records(txn)}),
+        )
+
     @staticmethod
     def _turned(cycle: Cycle) -> Cycle:
         """The same cycle, from the transaction that has the most to tell: the reader of its first rw edge."""
@@ -93,7 +114,7 @@ class Explainer:
         return f"{text}: " + "; ".join(edge.why for edge in edges) + "."
 
     def _why(self, step: Step, names: Names) -> str:
-        columns, versions = self._columns, self._versions
+        columns = self._columns
         first, second = names.short(step.source), names.short(step.target)
         if step.kind == WW:
             later = f"{second} appended {names.value(step.target_mop)}"
@@ -114,7 +135,6 @@ class Explainer:
         if step.kind == PROCESS:
             return f"process {columns.process[step.source]} did {first} before it did {second}"
         done, begun = columns.op[step.source], columns.history.index[columns.invoked[step.target]]
-        del versions
         return f"{first} was done (op {done}) before {second} began (op {begun})"
 
     def _after(self, step: Step, names: Names) -> str:

@@ -129,7 +129,6 @@ class ValueAnomalies:
         middle = (
             (versions.next_append[writers] >= 0)
             & (self._txn[writers] != self._txn[reads])
-            & (columns.status[self._txn[writers]] != FAIL)
             & versions.usable[columns.key[reads]]
         )
 

@@ -78,15 +78,13 @@ class TxnColumns:
         return sorted({int(index[self.invoked[txn]]), int(self.op[txn])})
 
 
-def columns_of(history: History, f: str = "txn") -> TxnColumns:
-    """The transactions of a list-append history.
+def columns_of(history: History) -> TxnColumns:
+    """The transactions of a list-append history: its client ops with f `txn`, or without any f.
 
     Micro-ops are `["append", k, v]` and `["r", k, list or None]` (a leading colon is accepted, and `["r", k]`). Raises HistoryError
     for a value of another shape, and for a completion without an invocation in a history that has invocations.
     """
-    wanted = np.zeros(len(history), bool)
-    if f in history.f_names:
-        wanted = (history.f == history.f_names.index(f)) & history.client
+    wanted = np.isin(history.f, [i for i, name in enumerate(history.f_names) if name in ("txn", "")]) & history.client
     starts = np.flatnonzero(wanted & (history.type == INVOKE))
     ends = np.flatnonzero(wanted & (history.type != INVOKE))
     timed = len(starts) > 0
