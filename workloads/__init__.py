@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from harness.workload import Workload
+from workloads.append import APPEND
 
-REGISTRY: dict[str, Workload] = {}
+REGISTRY: dict[str, Workload] = {workload.name: workload for workload in (APPEND,)}

@@ -7,8 +7,6 @@ where they lie; when the database's user can't read that place (a home directory
 from __future__ import annotations
 
 import importlib.util
-import tarfile
-import tempfile
 from pathlib import Path
 
 from harness.errors import InfrastructureError, UsageError
@@ -33,27 +31,25 @@ def install_tree(version: str) -> Path:
 
 
 def tree_on(node: Node, version: str) -> str:
-    """Where on the node the database's user can run the binaries: in place, or a copy in the node's home."""
+    """Where on the node the database's user can run the binaries: in place, or a copy in the node's home.
+
+    Raises InfrastructureError.
+    """
     tree = install_tree(version)
     try:
         node.run(str(tree / "bin" / "postgres"), "--version")
         node.run("test", "-r", str(tree / "share" / "postgresql" / "postgres.bki"))
         return str(tree)
     except CommandFailed:
-        copy = f"{node.home}/postgresql-{version}"
-    with tempfile.TemporaryDirectory() as folder:
-        archive = Path(folder) / "postgresql.tar"
-        with tarfile.open(archive, "w") as tar:
-            for part in ("bin", "lib", "share"):
-                tar.add(tree / part, part, filter=_needed)
-        node.run("mkdir", "-p", copy)
-        node.put(archive, f"{copy}/postgresql.tar")
-    node.run("tar", "-xf", f"{copy}/postgresql.tar", "-C", copy, timeout_s=60.0)
-    node.run("rm", f"{copy}/postgresql.tar")
-    return copy
+        return _copy(tree, node)
 
 
-def _needed(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    member.uid = member.gid = 0
-    member.uname = member.gname = ""
-    return None if member.name.endswith((".a", ".h")) else member
+def _copy(tree: Path, node: Node) -> str:
+    """Binaries find the libraries that were packed with them by a relative path: so the places stay as they are."""
+    package = tree.parent
+    node.run("mkdir", "-p", f"{node.home}/{package.name}")
+    for libraries in (package.with_name(f"{package.name}.libs"), package / ".dylibs"):
+        if libraries.is_dir():
+            node.put(libraries, str(libraries.relative_to(package.parent)))
+    node.put(tree, f"{package.name}/{tree.name}")
+    return f"{node.home}/{package.name}/{tree.name}"
