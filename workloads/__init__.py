@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from harness.workload import Workload
 from workloads.append import APPEND
+from workloads.register import REGISTER
 
-REGISTRY: dict[str, Workload] = {workload.name: workload for workload in (APPEND,)}
+REGISTRY: dict[str, Workload] = {workload.name: workload for workload in (APPEND, REGISTER)}
