@@ -81,13 +81,21 @@ class Simulation:
     """A run in simulated time; `run` may be called several times, and goes on where the last one ended.
 
     ops: the history so far. nodes: names; thread i's sessions talk to node i modulo their number.
+    clock: for a model that needs it beforehand.
     """
 
     def __init__(
-        self, model: Model, *, concurrency: int, nodes: Sequence[str] = (), seed: int = 0, deadline_s: float = 5.0
+        self,
+        model: Model,
+        *,
+        concurrency: int,
+        nodes: Sequence[str] = (),
+        seed: int = 0,
+        deadline_s: float = 5.0,
+        clock: Clock | None = None,
     ) -> None:
         self.ops: list[Op] = []
-        self.clock = Clock()
+        self.clock = clock or Clock()
         self._model = model
         self._roster = Roster(concurrency, nodes, random.Random(f"{seed}/clients"))
         for thread in range(concurrency):

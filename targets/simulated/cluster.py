@@ -1,0 +1,243 @@
+"""The cluster: nodes that pass ops on to a leader, and the troubles on the way. A model for `harness.simulation`.
+
+    client → node → leader: the transaction, statement by statement, commit → node → client
+
+Every step takes a time drawn from the seed. A node can be down, paused, or cut off from the leader; when the leader is,
+a new one is elected a moment later, and transactions that were running end unknown. What is sent to where it can't
+arrive waits, and arrives late or never: an op whose client has given up long ago may still happen. So every kind of
+completion occurs, and an `info` op may have happened or not.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Generator, Sequence
+from typing import Any
+
+from harness.op import Op
+from harness.simulation import Clock, Finish
+from harness.target import DidNotHappen, Unknown
+from targets.simulated.ops import PROGRAMS, writes_nothing
+from targets.simulated.store import Store, Transaction
+
+MS_NS = 1_000_000
+ELECTION_NS = 200 * MS_NS
+REPLICATION_LAG_NS = (5 * MS_NS, 60 * MS_NS)
+"""How far replicas are behind: what a stale read misses, and what is lost with a leader (flaws)."""
+FAILOVER_EVERY_NS = (300 * MS_NS, 700 * MS_NS)
+"""With the flaw lost-write the leader changes this often, also where no fault is injected."""
+WAIT_NS = 20 * MS_NS
+REFUSED_MS = 50
+"""How long a client takes to find out that a node is down, its pause before the next attempt included."""
+NO_LEADER_AFTER_NS = 1000 * MS_NS
+CHANCE_LOST_REQUEST, CHANCE_LOST_ANSWER, CHANCE_DROPPED = 0.002, 0.002, 0.02
+CHANCE_ROLLED_BACK = 0.03
+
+
+class SimulatedNode:
+    """up, paused, cut (off from the nodes that are not cut). boots: how often it has started."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.up, self.paused, self.cut = True, False, False
+        self.boots = 0
+        self.lag_ns = 0
+        self.snapshot = 0
+
+
+class SimulatedCluster:
+    """A `harness.simulation.Model`. flaw: see `targets.simulated.store`. trouble: whether messages get lost.
+    clock: the simulation's.
+    """
+
+    def __init__(self, names: Sequence[str], *, flaw: str, trouble: bool, seed: int, clock: Clock) -> None:
+        self.nodes = {name: SimulatedNode(name) for name in names}
+        self.store = Store()
+        self._flaw = flaw
+        self._trouble = trouble
+        self._random = random.Random(f"{seed}/cluster")
+        self._clock = clock
+        self._leader: SimulatedNode | None = self.nodes[names[0]]
+        self._term = 0
+        for node in list(self.nodes.values())[1:]:
+            node.lag_ns = self._random.randint(*REPLICATION_LAG_NS)
+        if flaw == "lost-write":
+            self._fail_over_now_and_then()
+
+    # -- what the simulation calls
+
+    def is_read(self, op: Op) -> bool:
+        return writes_nothing(op)
+
+    def begin(self, op: Op, clock: Clock, finish: Finish) -> None:
+        assert op.node is not None
+        node = self.nodes[op.node]
+        if not node.up:
+            self._after(REFUSED_MS, lambda: finish(DidNotHappen("could not connect: refused", lost=True)))
+            return
+        boots = node.boots
+
+        def answer(outcome: Any) -> None:
+            if node.boots != boots:
+                outcome = Unknown("connection reset")
+            elif self._trouble and not isinstance(outcome, Exception) and self._random.random() < CHANCE_LOST_ANSWER:
+                outcome = Unknown("the answer was lost")
+            self._when_running(node, boots, lambda: self._after(0.5, lambda: finish(outcome)))
+
+        def arrived() -> None:
+            if node.boots != boots:
+                finish(Unknown("connection reset"))
+            elif self._trouble and self._random.random() < CHANCE_LOST_REQUEST:
+                finish(Unknown("the request was lost"))
+            elif self._flaw == "stale-read" and writes_nothing(op) and node is not self._leader:
+                self._run(op, self._replica_snapshot(node), lambda: True, answer)
+            else:
+                self._find_leader(op, node, answer, self._clock.now_ns + NO_LEADER_AFTER_NS)
+
+        self._after(0.5, lambda: self._when_running(node, boots, arrived))
+
+    # -- what fault lanes call
+
+    def kill(self, name: str) -> None:
+        """The node is down: its clients' connections break."""
+        node = self.nodes[name]
+        node.up = False
+        node.boots += 1
+        self._depose(node)
+
+    def start(self, name: str) -> None:
+        """It is up again."""
+        self.nodes[name].up = True
+
+    def pause(self, name: str, paused: bool) -> None:
+        """It stops, or goes on where it was."""
+        self.nodes[name].paused = paused
+        if paused:
+            self._depose(self.nodes[name])
+
+    def cut(self, names: Sequence[str]) -> None:
+        """These nodes, fewer than half, reach only each other; () ends it."""
+        for node in self.nodes.values():
+            node.cut = node.name in names
+        if self._leader is not None and self._leader.cut:
+            self._depose(self._leader)
+
+    # -- on the way
+
+    def _find_leader(self, op: Op, node: SimulatedNode, answer: Callable[[Any], None], until_ns: int) -> None:
+        leader = self._leader
+        if leader is None or node.cut or not node.up:
+            if self._clock.now_ns < until_ns:
+                self._clock.after(WAIT_NS, lambda: self._find_leader(op, node, answer, until_ns))
+            else:
+                answer(DidNotHappen("no leader"))
+            return
+        term = self._term
+
+        def here() -> bool:
+            return self._term == term
+
+        def arrived() -> None:
+            if not here():
+                answer(Unknown("the leader is gone"))
+            else:
+                self._run(op, self.store.now, here, lambda outcome: self._return(node, outcome, answer))
+
+        self._carry(node, arrived)
+
+    def _return(self, node: SimulatedNode, outcome: Any, answer: Callable[[Any], None]) -> None:
+        self._carry(node, lambda: answer(outcome))
+
+    def _carry(self, node: SimulatedNode, then: Callable[[], None]) -> None:
+        """A message between a node and the leader: it arrives once they can reach each other again, or never."""
+
+        def attempt() -> None:
+            if not node.cut and node.up:
+                then()
+            elif self._random.random() >= CHANCE_DROPPED:
+                self._clock.after(WAIT_NS, attempt)
+
+        self._after(0.5, attempt)
+
+    def _when_running(self, node: SimulatedNode, boots: int, then: Callable[[], None]) -> None:
+        """As soon as the node is not paused (at once when it was killed meanwhile)."""
+        if node.paused and node.boots == boots:
+            self._clock.after(WAIT_NS, lambda: self._when_running(node, boots, then))
+        else:
+            then()
+
+    def _run(self, op: Op, snapshot: int, here: Callable[[], bool], done: Callable[[Any], None]) -> None:
+        """The transaction itself. here: whether the leader that began it still leads."""
+        transaction = Transaction(self.store, self._flaw, snapshot)
+        program: Generator[None, None, Op] = PROGRAMS[op.f](op, transaction, self.store)
+
+        def step() -> None:
+            if not here():
+                transaction.abort()
+                done(Unknown("the leader is gone"))
+                return
+            try:
+                next(program)
+            except StopIteration as end:
+                completion = end.value
+                self._after(0.4, lambda: commit(completion))
+            except DidNotHappen as reason:
+                transaction.abort()
+                done(reason)
+            else:
+                self._after(0.3, step)
+
+        def commit(completion: Op) -> None:
+            outcome: Any = completion
+            if not here():
+                transaction.abort()
+                outcome = Unknown("the leader is gone")
+            elif self._may_roll_back(op):
+                transaction.abort()
+                outcome = DidNotHappen("rolled back")
+            else:
+                try:
+                    transaction.commit(self._clock.now_ns)
+                except DidNotHappen as reason:
+                    outcome = reason
+            done(outcome)
+
+        step()
+
+    def _may_roll_back(self, op: Op) -> bool:
+        flawed = self._flaw == "dirty-read"
+        return (flawed or self._trouble) and not writes_nothing(op) and self._random.random() < CHANCE_ROLLED_BACK
+
+    def _replica_snapshot(self, node: SimulatedNode) -> int:
+        """What has reached a replica; never less than before."""
+        node.snapshot = max(node.snapshot, self.store.snapshot_at(self._clock.now_ns - node.lag_ns))
+        return node.snapshot
+
+    # -- leaders
+
+    def _depose(self, node: SimulatedNode) -> None:
+        if node is not self._leader:
+            return
+        self._leader = None
+        self._term += 1
+        if self._flaw == "lost-write":
+            lag_ns = self._random.randint(*REPLICATION_LAG_NS)
+            self.store.lose(self.store.snapshot_at(self._clock.now_ns - lag_ns))
+        self._clock.after(ELECTION_NS, self._elect)
+
+    def _elect(self) -> None:
+        able = [node for node in self.nodes.values() if node.up and not node.paused and not node.cut]
+        if 2 * len(able) > len(self.nodes):
+            self._leader = self._random.choice(able)
+        else:
+            self._clock.after(ELECTION_NS, self._elect)
+
+    def _fail_over_now_and_then(self) -> None:
+        if self._leader is not None:
+            self._depose(self._leader)
+        self._clock.after(self._random.randint(*FAILOVER_EVERY_NS), self._fail_over_now_and_then)
+
+    def _after(self, mean_ms: float, action: Callable[[], None]) -> None:
+        """Do it after a time between half the mean and, rarely, many times it."""
+        draw = 0.5 + self._random.expovariate(2.0)
+        self._clock.after(round(mean_ms * draw * MS_NS), action)

@@ -1,0 +1,62 @@
+"""A whole run in simulated time: the phases of `harness.runner`, from ready to the final reads.
+
+The history is a pure function of the plan: same seed, same history, byte for byte.
+"""
+
+from __future__ import annotations
+
+from harness import generator as gen
+from harness.op import Op
+from harness.plan import TestPlan
+from harness.registry import find_workload
+from harness.simulation import Clock, Simulation
+from harness.workload import PHASES, Workload
+from targets.simulated.cluster import SimulatedCluster
+from targets.simulated.faults import lanes_of
+from targets.simulated.target import check_flaw
+
+PHASE_LIMIT_S = 60.0
+READY_INTERVAL_S = 0.05
+
+
+def simulate_plan(plan: TestPlan) -> list[Op]:
+    """The history of a plan for the simulated target. Raises UsageError for a flaw that the workload can't show."""
+    return simulate_workload(find_workload(plan.workload), plan)
+
+
+def simulate_workload(workload: Workload, plan: TestPlan) -> list[Op]:
+    """The same with a workload that need not be registered."""
+    flaw, trouble = plan.options["flaw"], plan.options["trouble"] == "some"
+    check_flaw(workload.name, flaw)
+    names = [f"n{number}" for number in range(1, plan.nodes + 1)]
+    clock = Clock()
+    cluster = SimulatedCluster(names, flaw=flaw, trouble=trouble, seed=plan.seed, clock=clock)
+    simulation = Simulation(
+        cluster,
+        concurrency=plan.concurrency,
+        nodes=names,
+        seed=plan.seed,
+        deadline_s=plan.op_deadline_s,
+        clock=clock,
+    )
+
+    def clients(phase: str) -> gen.Generator:
+        return workload.generator({**plan.options, "phase": PHASES.index(phase)})
+
+    def on_each_node(phase: str) -> gen.Generator:
+        slow = gen.stagger(READY_INTERVAL_S / plan.nodes, clients(phase))
+        return gen.time_limit(PHASE_LIMIT_S, gen.ok_on_each_node(plan.nodes, slow))
+
+    simulation.mark("ready")
+    simulation.run(on_each_node("ready"))
+    simulation.mark("main")
+    interval_s = 1.0 / plan.rate_hz if plan.rate_hz else 0.0
+    main = gen.time_limit(plan.time_s, gen.stagger(interval_s, clients("main")))
+    simulation.run(main, lanes_of(cluster, plan.time_s) if trouble else (), max_ops=10_000_000)
+    simulation.mark("recovery")
+    simulation.run(on_each_node("recovery"))
+    if workload.final_generator is not None:
+        simulation.close_sessions()
+        simulation.mark("final")
+        simulation.run(gen.time_limit(PHASE_LIMIT_S, workload.final_generator(plan.options)))
+    return simulation.ops
