@@ -14,7 +14,6 @@ Cost: about a second for five pods; 1 MB of memory for a sandbox, 12 MB with its
 
 from __future__ import annotations
 
-import contextlib
 import ipaddress
 import re
 import secrets
@@ -33,7 +32,7 @@ from harness.nodes import docker_engine, docker_labels
 from harness.nodes.agent_client import AgentClient, bootstrap_argv
 from harness.nodes.docker_exec import ExecChannel
 from harness.nodes.docker_images import ensure_sandbox, resolve
-from harness.nodes.docker_labels import SANDBOX_ROLE, labels
+from harness.nodes.docker_labels import CLUSTER, DATABASE_ROLE, ROLE, RUN, SANDBOX_ROLE
 from harness.nodes.docker_node import DATA, HOME, DockerNode
 
 FIRST_ADDRESS = 11
@@ -124,10 +123,13 @@ class DockerCluster:
             raise InfrastructureError("the cluster is not up")
         return self._client
 
+    def _labels(self, node: str = "", role: str = "") -> dict[str, str]:
+        return docker_labels.labels(self.run_id, self._prefix, node, role)
+
     def _make_network(self) -> None:
         """A bridge whose subnet the engine chose as free, made again as our own so that addresses can be fixed."""
         client = self._connected()
-        name, marks = self._prefix, labels(self.run_id)
+        name, marks = self._prefix, self._labels()
         problem = ""
         for _ in range(SUBNET_ATTEMPTS):
             trial = client.api.create_network(f"{name}-trial", driver="bridge", labels=marks)["Id"]
@@ -153,7 +155,7 @@ class DockerCluster:
         api, name, address = client.api, f"n{number}", self._addresses[number - 1]
         prefix = f"{self._prefix}-{name}"
         for volume in ("home", "data"):
-            api.create_volume(f"{prefix}-{volume}", labels=labels(self.run_id, name))
+            api.create_volume(f"{prefix}-{volume}", labels=self._labels(name))
         everyone = {f"n{other + 1}": self._addresses[other] for other in range(self._count)}
         host = api.create_host_config(
             cap_add=["NET_ADMIN", "SYS_PTRACE"],
@@ -170,26 +172,29 @@ class DockerCluster:
             ports=ports,
             host_config=host,
             networking_config=api.create_networking_config({self._network: endpoint}),
-            labels=labels(self.run_id, name, SANDBOX_ROLE),
+            labels=self._labels(name, SANDBOX_ROLE),
             name=prefix,
         )["Id"]
         api.start(container)
-        node = DockerNode(client, run_id=self.run_id, name=name, address=address, sandbox=container, prefix=prefix)
+        node = DockerNode(
+            client,
+            labels=self._labels(name, DATABASE_ROLE),
+            name=name,
+            address=address,
+            sandbox=container,
+            prefix=prefix,
+        )
         if ports:
             bound = api.inspect_container(container)["NetworkSettings"]["Ports"]
             node.published = {port: int(bound[f"{port}/tcp"][0]["HostPort"]) for port in ports}
         return node
 
     def _open_agent(self, node: DockerNode) -> None:
-        client = self._connected()
-        node.agent = AgentClient(
-            lambda: ExecChannel(client, node.sandbox, bootstrap_argv()), node.name, {"scope": "pod"}
-        )
+        node.agent = _agent(self._connected(), node.sandbox, node.name)
 
     def _check_sandboxes(self) -> None:
         running = {
-            one["Id"]
-            for one in self._connected().api.containers(filters={"label": f"{docker_labels.RUN}={self.run_id}"})
+            one["Id"] for one in self._connected().api.containers(filters={"label": f"{CLUSTER}={self._prefix}"})
         }
         for node in self.nodes:
             if node.sandbox not in running:
@@ -200,23 +205,48 @@ class DockerCluster:
         agents = [node.agent for node in self.nodes if hasattr(node, "agent")]
         _each(agents, AgentClient.close)
         if self._client is not None:
-            with contextlib.suppress(docker.errors.NotFound):
-                docker_labels.clean(self._client, self.run_id)
+            docker_labels.remove(self._client, f"{CLUSTER}={self._prefix}", also_living=True)
             self._client.close()
 
 
-def clean(run_id: str | None = None) -> list[str]:
-    """Remove what a run left in the engine, or all runs whose controller is gone. Returns what was removed.
+def clean() -> list[str]:
+    """Remove what runs left in the engine whose controller lives no more. Returns what was removed, one thing a line.
 
     Raises InfrastructureError when no engine answers.
     """
     client = docker_engine.connect()
     try:
-        return docker_labels.clean(client, run_id)
+        return docker_labels.remove(client, RUN, also_living=False)
     except docker.errors.DockerException as error:
         raise InfrastructureError(f"the engine could not remove what a run left: {error}") from error
     finally:
         client.close()
+
+
+def heal(run_id: str) -> list[str]:
+    """Undo what may still be in force in a run's pods: a new agent's first act is to heal. Returns what was undone.
+
+    Raises InfrastructureError when no engine answers, AgentLost for a pod in which no agent comes up.
+    """
+    client = docker_engine.connect()
+    try:
+        labels = [f"{RUN}={run_id}", f"{ROLE}={SANDBOX_ROLE}"]
+        done = []
+        for sandbox in client.api.containers(filters={"label": labels}):
+            name = sandbox["Labels"][docker_labels.NODE]
+            agent = _agent(client, sandbox["Id"], name)
+            done += [f"{name}: {what} {which}" for what, which in agent.hello["healed"].items() if which]
+            agent.close()
+        return done
+    except docker.errors.DockerException as error:
+        raise InfrastructureError(f"the run's pods could not be healed: {error}") from error
+    finally:
+        client.close()
+
+
+def _agent(client: docker.DockerClient, sandbox: str, node: str) -> AgentClient:
+    """An agent in a sandbox. Raises AgentLost."""
+    return AgentClient(lambda: ExecChannel(client, sandbox, bootstrap_argv()), node, {"scope": "pod"})
 
 
 def _exposed(image: Any) -> list[int]:

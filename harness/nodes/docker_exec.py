@@ -27,6 +27,28 @@ SEND_TIMEOUT_S = 10
 """An agent that reads nothing for so long is as good as lost; a writer must not hang on it."""
 
 
+def frames(connection: Any) -> Iterator[tuple[int, bytes]]:
+    """(stream, bytes) of each frame that a socket brings, to its end. A frame cut off at the end is dropped."""
+    while header := _read(connection, 8):
+        stream, length = struct.unpack(">BxxxL", header)
+        body = _read(connection, length)
+        if len(body) < length:
+            return
+        yield stream, body
+
+
+def _read(connection: Any, count: int) -> bytes:
+    """Exactly so many bytes, or none at the end."""
+    pieces, missing = [], count
+    while missing:
+        piece = connection.recv(min(missing, 1 << 16))
+        if not piece:
+            return b""
+        pieces.append(piece)
+        missing -= len(piece)
+    return b"".join(pieces)
+
+
 class ExecStream:
     """One running command: its stdin, and frames of what it prints."""
 
@@ -62,20 +84,7 @@ class ExecStream:
 
     def frames(self) -> Iterator[tuple[int, bytes]]:
         """(stream, bytes) as they come. Raises OSError (TimeoutError when the socket has a timeout)."""
-        while header := self._read(8):
-            stream, length = struct.unpack(">BxxxL", header)
-            yield stream, self._read(length)
-
-    def _read(self, count: int) -> bytes:
-        """Exactly so many bytes; fewer only at the end, then none."""
-        pieces, missing = [], count
-        while missing:
-            piece = self.socket.recv(min(missing, 1 << 16))
-            if not piece:
-                return b""
-            pieces.append(piece)
-            missing -= len(piece)
-        return b"".join(pieces)
+        return frames(self.socket)
 
     def rc(self, timeout_s: float = 5.0) -> int | None:
         """The command's return code; None while it runs."""

@@ -46,13 +46,13 @@ def pull(client: docker.DockerClient, name: str) -> str | None:
     """Pull it, saying so on stderr. None: done; else why not, in one line."""
     print(f"pulling {name} ...", file=sys.stderr, flush=True)
     try:
-        client.images.pull(*_split(name))
+        client.images.pull(*split_name(name))
     except docker.errors.APIError as error:
         return str(error.explanation or error).strip().replace("\n", " ")
     return None
 
 
-def _split(name: str) -> tuple[str, str | None]:
+def split_name(name: str) -> tuple[str, str | None]:
     """Repository and tag; without a tag the registry's `latest`, never all tags. A digest stays in the name."""
     if "@" in name:
         return name, None

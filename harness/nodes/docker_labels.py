@@ -1,7 +1,7 @@
 """What a run creates in the engine carries labels, its run and the controller that made it, by which it is removed.
 
-A controller is named by host, pid and the start time of that pid, so that a pid used again is not taken for it. What
-belongs to a controller that still lives on this host is left alone, unless its run is named.
+A controller is named by host, pid and the start time of that pid, so that a pid used again is not taken for it. A
+cluster removes what carries its own name; `clean` removes what belongs to controllers that live no more.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from typing import Any
 import docker
 import docker.errors
 
-RUN, NODE, ROLE, CONTROLLER = "faultline.run", "faultline.node", "faultline.role", "faultline.controller"
+RUN, CLUSTER, CONTROLLER = "faultline.run", "faultline.cluster", "faultline.controller"
+NODE, ROLE = "faultline.node", "faultline.role"
 SANDBOX_ROLE, DATABASE_ROLE = "sandbox", "database"
 
 
-def labels(run_id: str, node: str = "", role: str = "") -> dict[str, str]:
-    """The labels of one container, network or volume."""
-    made = {RUN: run_id, CONTROLLER: controller()}
+def labels(run_id: str, cluster: str, node: str = "", role: str = "") -> dict[str, str]:
+    """The labels of one container, network or volume. cluster: unique, also among runs of the same id."""
+    made = {RUN: run_id, CLUSTER: cluster, CONTROLLER: controller()}
     if node:
         made[NODE] = node
     if role:
@@ -59,15 +60,15 @@ def _started(pid: int) -> str:
     return stat.rpartition(")")[2].split()[19]
 
 
-def clean(client: docker.DockerClient, run_id: str | None = None) -> list[str]:
-    """Remove what a run left; without a run_id, what all runs left whose controller is gone. Returns what was removed.
+def remove(client: docker.DockerClient, wanted: str, *, also_living: bool) -> list[str]:
+    """Remove what carries the label `wanted` (name, or name=value). Returns what was removed.
 
-    Containers are killed, not stopped: databases first, for their sandboxes hold the namespaces.
+    also_living: what a living controller made, too. Containers are killed, not stopped: databases first, for their
+    sandboxes hold the namespaces. Raises docker's errors.
     """
-    wanted = f"{RUN}={run_id}" if run_id is not None else RUN
 
     def mine(found_labels: dict[str, str] | None) -> bool:
-        return run_id is not None or not lives((found_labels or {}).get(CONTROLLER, ""))
+        return also_living or not lives((found_labels or {}).get(CONTROLLER, ""))
 
     containers = [one for one in client.api.containers(all=True, filters={"label": wanted}) if mine(one.get("Labels"))]
     networks = [one for one in client.api.networks(filters={"label": wanted}) if mine(one.get("Labels"))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ from harness.nodes import docker_exec
 from harness.nodes.agent_client import AgentClient
 from harness.nodes.base import CommandFailed, Completed, Database, LogLine
 from harness.nodes.docker_images import resolve
-from harness.nodes.docker_labels import DATABASE_ROLE, labels
 
 HOME = "/faultline/home"
 """In both containers: where a target may put files."""
@@ -37,9 +36,19 @@ class DockerNode:
     database: Database | None
 
     def __init__(
-        self, client: docker.DockerClient, *, run_id: str, name: str, address: str, sandbox: str, prefix: str
+        self,
+        client: docker.DockerClient,
+        *,
+        labels: Mapping[str, str],
+        name: str,
+        address: str,
+        sandbox: str,
+        prefix: str,
     ) -> None:
-        """sandbox: id of the running sandbox container. prefix: begins the names of its containers and volumes."""
+        """sandbox: id of the running sandbox container. prefix: begins the names of its containers and volumes.
+
+        labels: those of the database's container.
+        """
         self.name = name
         self.address = address
         self.sandbox = sandbox
@@ -48,7 +57,7 @@ class DockerNode:
         """container port → port on loopback, where the pod's own address can't be reached from here."""
         self.image: dict[str, str] = {}
         self._client = client
-        self._run_id = run_id
+        self._labels = dict(labels)
         self._prefix = prefix
         self._container: str | None = None
 
@@ -110,7 +119,7 @@ class DockerNode:
                 command=list(database.argv) or None,
                 environment=dict(database.env),
                 host_config=host,
-                labels=labels(self._run_id, self.name, DATABASE_ROLE),
+                labels=self._labels,
                 name=f"{self._prefix}-db",
             )["Id"]
             if database.files:
@@ -141,6 +150,8 @@ class DockerNode:
             raise InfrastructureError(
                 f"{self.name}: the database did not come up: {error}{self._last_words()}"
             ) from error
+        if not self._state()["Running"]:
+            raise InfrastructureError(f"{self.name}: the database ended as soon as it was started{self._last_words()}")
 
     def stop_db(self, timeout_s: float = 20.0) -> None:
         if self._container is None:
