@@ -14,7 +14,8 @@ compare-and-set expects the value that the group saw last, so that a good part o
 from one value are a lost update.
 
 A key is retired after `OPS_PER_KEY` ops or `INFOS_PER_KEY` unknown results, whichever comes first: the checker's
-search grows with the ops that may or may not have happened. Keys count upwards and are never used again.
+search grows with the ops that may or may not have happened. Keys count upwards, each phase of a run from a number of
+its own, and are never used again.
 
 The final reads don't know how far the main phase came. They find out by reading: doubling until a key that was never
 written, then halving; then every worker, so every node, reads the last `RECENT` keys until each read is ok.
@@ -39,6 +40,8 @@ OPS_PER_KEY: Final = 128
 """How many ops a key serves: enough for long chains, few enough for a quick search."""
 INFOS_PER_KEY: Final = 8
 """How many unknown results a key may have: each doubles, at worst, what the checker must try."""
+KEYS_PER_PHASE: Final = 100_000_000
+"""Where the next phase's keys begin: far beyond the keys of a week, and within 32 bits."""
 RECENT: Final = 8
 """How many of the last keys the final reads look at."""
 RETRY_NS: Final = 200_000_000
@@ -74,15 +77,17 @@ class Groups(msgspec.Struct, frozen=True):
 
 
 def main_ops(options: Mapping[str, Any]) -> Generator:
-    """Endless reads, writes and compare-and-sets. options: `keys`, `ops`."""
-    return unfold(Groups(max(1, options["keys"]), SHARES[options["ops"]]), _emit, _learn)
+    """Endless reads, writes and compare-and-sets. options: `keys`, `ops`, `phase` (of the run; 0 is the main one)."""
+    groups = Groups(options["keys"], SHARES[options["ops"]], (), options.get("phase", 0) * KEYS_PER_PHASE)
+    return unfold(groups, _emit, _learn)
 
 
 def _emit(groups: Groups, context: Context) -> tuple[Op | Pending, Groups]:
     if not groups.slots:
-        count = min(groups.keys, len(context.processes))
-        slots = tuple(Slot(key) for key in range(count))
-        groups = msgspec.structs.replace(groups, slots=slots, fresh_key=count)
+        count = max(1, min(groups.keys, len(context.processes)))
+        first = groups.fresh_key
+        slots = tuple(Slot(key) for key in range(first, first + count))
+        groups = msgspec.structs.replace(groups, slots=slots, fresh_key=first + count)
     thread, process = next(iter(context.free.items()))
     place = _group_of(thread, context, len(groups.slots))
     slot, fresh_key = groups.slots[place], groups.fresh_key
@@ -152,7 +157,7 @@ class Finals(msgspec.Struct, frozen=True):
 
 
 def final_reads(options: Mapping[str, Any]) -> Generator:
-    """Reads of the last keys by every worker, until each is ok; then exhausted."""
+    """Reads of the main phase's last keys by every worker, until each is ok; then exhausted."""
     return unfold(Finals(), _read_finally, _hear_finally)
 
 

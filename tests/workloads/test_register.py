@@ -18,6 +18,7 @@ from harness.op import Op
 from harness.options import with_defaults
 from harness.simulation import Clock, Finish, Simulation
 from harness.target import DidNotHappen, Unknown
+from harness.workload import PHASES
 from workloads.register import INFOS_PER_KEY, OPS_PER_KEY, RECENT, REGISTER
 
 NODES = ("n1", "n2", "n3")
@@ -129,6 +130,17 @@ def test_any_number_of_keys_and_workers(keys: int, concurrency: int) -> None:
     assert len({op.process for op in ops}) == concurrency
     first = [op.value[0] for op in of_type(ops, "invoke")[:concurrency]]
     assert len(set(first)) == min(keys, concurrency)
+
+
+def test_each_phase_of_a_run_has_keys_of_its_own() -> None:
+    options = with_defaults(REGISTER.options, {})
+    keys = []
+    for phase in range(len(PHASES)):
+        simulation = Simulation(Store(), concurrency=6, nodes=NODES)
+        ops = simulation.run(gen.time_limit(1, REGISTER.generator({**options, "phase": phase})))
+        keys.append({op.value[0] for op in ops})
+    assert not set.intersection(*keys)
+    assert min(keys[0]) == 0, "where the final reads look for them"
 
 
 def test_without_compare_and_sets_there_are_none() -> None:
