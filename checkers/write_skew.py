@@ -1,0 +1,316 @@
+"""Write skew, from doctors on call: of each pair one at least has to stay, so each leaves only if it sees both on call.
+
+    leave     [pair, member, null]  → ok [pair, member, "left" | "stayed"]
+    read-all  null                  → ok [[pair, on_call_0, on_call_1], ...]   pairs that are not listed: both on call
+
+Both members of a pair left: each read the other as on call, so each read came before the other's write. Two
+anti-dependencies in a circle, write skew: A5B of Berenson et al., "A Critique of ANSI SQL Isolation Levels" (1995),
+G2-item of Adya (1999). It is proven by two acknowledged leaves; and by a read that finds both off call, whatever the
+clients were told: nobody is taken off call but by a leave that saw both on.
+
+Beside it, what the same record proves: a leave that failed and yet took effect or was seen (`G1a`), somebody off call
+whom nobody took off (`garbage-read`), an acknowledged leave that a later read does not show (`lost-write`; it counts
+where the model speaks of realtime, else the read may be an old snapshot).
+
+The final read is one that began when every acknowledged leave had returned. Without one the verdict is `unknown`,
+unless a violation is proven anyway. Cost: one pass, O(n).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from checkers import models
+from checkers.values import freeze, show
+from harness.checker import CheckOptions
+from harness.history import FAIL, INFO, INVOKE, OK, History, HistoryError
+from harness.verdict import Anomaly, Edge, Judgement, Verdict
+
+NAMES = ("Alice", "Bob")
+LOST = "lost-write"
+
+
+@dataclass(frozen=True)
+class Leave:
+    """One attempt. outcome: OK, FAIL, INFO (also without completion). left: what it was told, where it was told."""
+
+    pair: Any
+    member: int
+    process: int
+    outcome: int
+    left: bool | None
+    place: int
+    end: int | None
+    record: int
+
+    @property
+    def happened(self) -> bool:
+        """It certainly took its member off call."""
+        return self.outcome == OK and bool(self.left)
+
+    @property
+    def possible(self) -> bool:
+        """It took, or may have taken, its member off call."""
+        return self.happened or self.outcome == INFO
+
+    @property
+    def who(self) -> str:
+        """The member's name and client."""
+        return f"{NAMES[self.member]} (member {self.member}, client {self.process})"
+
+
+@dataclass(frozen=True)
+class Look:
+    """One successful read of everything. off: frozen pair → (member 0 is off, member 1 is off)."""
+
+    place: int
+    record: int
+    process: int
+    off: dict[Any, tuple[bool, bool]]
+
+
+@dataclass
+class Pair:
+    """What is known of one pair."""
+
+    key: Any
+    leaves: tuple[list[Leave], list[Leave]] = field(default_factory=lambda: ([], []))
+
+
+class WriteSkew:
+    """See the module's docstring."""
+
+    name = "write-skew"
+
+    def check(self, history: History, options: CheckOptions) -> Verdict:
+        """Judge every pair. Raises HistoryError for a value of another shape."""
+        asked = options.model or "serializable"
+        pairs = _pairs(history)
+        looks = list(_looks(history))
+        found: dict[str, list[Anomaly]] = {}
+        for key, pair in pairs.items():
+            for anomaly in _judge(key, pair, looks):
+                found.setdefault(anomaly.type, []).append(_against(asked, anomaly))
+        for anomaly in _unknown_pairs(pairs, looks):
+            found.setdefault(anomaly.type, []).append(_against(asked, anomaly))
+        leaves = [leave for pair in pairs.values() for side in pair.leaves for leave in side]
+        last_end = max((leave.end for leave in leaves if leave.outcome == OK and leave.end is not None), default=-1)
+        final = any(look.place > last_end for look in looks)
+        verdict: Judgement = "valid"
+        reasons = []
+        if any(anomaly.counts for each in found.values() for anomaly in each):
+            verdict = "invalid"
+        if not final and any(leave.possible for leave in leaves):
+            reasons.append("no read of all pairs succeeded after the last leave: what the database holds is not known")
+            verdict = "unknown" if verdict == "valid" else verdict
+        weakest, stronger = models.ruled_out(kind for kind in found if kind != LOST)
+        if LOST in found and not weakest:
+            weakest = [models.STRICT]
+        return Verdict(
+            verdict=verdict,
+            checker=self.name,
+            model=asked,
+            anomaly_types=sorted(found),
+            anomaly_counts={kind: len(found[kind]) for kind in sorted(found)},
+            not_=weakest,
+            also_not=stronger,
+            anomalies=[anomaly for kind in sorted(found) for anomaly in found[kind][: options.max_shown]],
+            reasons=reasons,
+            stats={
+                "pairs": len(pairs),
+                "left": sum(leave.happened for leave in leaves),
+                "stayed": sum(leave.outcome == OK and not leave.left for leave in leaves),
+                "unknown": sum(leave.outcome == INFO for leave in leaves),
+                "failed": sum(leave.outcome == FAIL for leave in leaves),
+                "pairs_both_left": len(found.get("G2-item", [])),
+                "final_reads": len(looks),
+            },
+        )
+
+
+def _against(asked: str, anomaly: Anomaly) -> Anomaly:
+    """The anomaly, with whether it counts against the model asked."""
+    if anomaly.type == LOST:
+        return msgspec.structs.replace(anomaly, counts=models.needs_realtime(asked))
+    return msgspec.structs.replace(anomaly, counts=models.counts_against(anomaly.type, asked))
+
+
+def _pairs(history: History) -> dict[Any, Pair]:
+    pairs: dict[Any, Pair] = {}
+    for place in _invocations(history, "leave"):
+        index = int(history.index[place])
+        value = history.value[place]
+        if not isinstance(value, list | tuple) or len(value) != 3 or value[1] not in (0, 1):
+            raise HistoryError(f"index {index}: the value of leave must be [pair, 0 or 1, null], not {show(value)}")
+        end = int(history.pair[place])
+        outcome = INFO if end < 0 else int(history.type[end])
+        left: bool | None = None
+        if outcome == OK:
+            told = history.value[end]
+            if not isinstance(told, list | tuple) or list(told[:2]) != list(value[:2]) or told[2:] not in _TOLD:
+                raise HistoryError(
+                    f"index {history.index[end]}: an ok leave of {show(value[:2])} must say "
+                    f"{show([*value[:2], 'left'])} or {show([*value[:2], 'stayed'])}, not {show(told)}"
+                )
+            left = told[2] == "left"
+        leave = Leave(
+            pair=value[0],
+            member=int(value[1]),
+            process=int(history.process[place]),
+            outcome=outcome,
+            left=left,
+            place=place,
+            end=None if end < 0 else end,
+            record=index if end < 0 else int(history.index[end]),
+        )
+        pairs.setdefault(freeze(value[0], index), Pair(value[0])).leaves[leave.member].append(leave)
+    return pairs
+
+
+_TOLD = (["left"], ["stayed"], ("left",), ("stayed",))
+
+
+def _looks(history: History) -> Iterator[Look]:
+    for place in _invocations(history, "read-all"):
+        end = int(history.pair[place])
+        if end < 0 or history.type[end] != OK:
+            continue
+        index = int(history.index[end])
+        value = history.value[end]
+        if not isinstance(value, list | tuple):
+            raise HistoryError(f"index {index}: the value of an ok read-all must be a list of pairs, not {show(value)}")
+        off: dict[Any, tuple[bool, bool]] = {}
+        for row in value:
+            if not isinstance(row, list | tuple) or len(row) != 3 or not all(part in (0, 1) for part in row[1:]):
+                raise HistoryError(f"index {index}: read-all must list [pair, on call, on call], not {show(row)}")
+            off[freeze(row[0], index)] = (not row[1], not row[2])
+        yield Look(place, index, int(history.process[place]), off)
+
+
+def _invocations(history: History, f: str) -> list[int]:
+    if f not in history.f_names:
+        return []
+    chosen = history.client & (history.type == INVOKE) & (history.f == history.f_names.index(f))
+    return np.flatnonzero(chosen).tolist()
+
+
+def _judge(key: Any, pair: Pair, looks: list[Look]) -> Iterator[Anomaly]:
+    first, second = pair.leaves
+    both = (
+        next((leave for leave in first if leave.happened), None),
+        next((leave for leave in second if leave.happened), None),
+    )
+    if both[0] is not None and both[1] is not None:
+        yield _skew(pair, both[0], both[1], None)
+    told: set[str] = set()
+    for look in looks:
+        off = look.off.get(key, (False, False))
+        proofs = list(_compared(pair, look, off))
+        if all(off) and (both[0] is None or both[1] is None):
+            maybe = [next((leave for leave in side if leave.possible), None) for side in pair.leaves]
+            if maybe[0] is not None and maybe[1] is not None:
+                proofs.append(_skew(pair, maybe[0], maybe[1], look))
+        for proof in proofs:
+            if proof.type not in told:
+                told.add(proof.type)
+                yield proof
+    for leave in (*first, *second):
+        if leave.outcome == OK and not leave.left:
+            yield from _stayed(pair, leave)
+
+
+def _skew(pair: Pair, first: Leave, second: Leave, look: Look | None) -> Anomaly:
+    """Both left. look: the read that proves it, None where both were told so."""
+    told = "{} saw both on call and left"
+    if look is None:
+        seen = f"{told.format(first.who)}; {told.format(second.who)} too. Nobody is on call."
+    else:
+        seen = (
+            f"a later read (client {look.process}) finds nobody on call, so {first.who} and {second.who} both saw both "
+            "on call and left, though not both were told so."
+        )
+    records = sorted({first.record, second.record} | ({look.record} if look else set()))
+    return Anomaly(
+        type="G2-item",
+        ops=records,
+        sentence=(
+            f"Pair {show(pair.key)}: {seen} Run one after the other, in either order, the second would have seen that "
+            "the first had left, and stayed."
+        ),
+        key=pair.key,
+        cycle=[_edge(first, second), _edge(second, first)],
+        sub_history=records,
+    )
+
+
+def _edge(reader: Leave, writer: Leave) -> Edge:
+    return Edge(
+        source=reader.record,
+        target=writer.record,
+        kind="rw",
+        key=[writer.pair, writer.member],
+        why=(
+            f"{NAMES[reader.member]}'s transaction read {NAMES[writer.member]} as on call, {NAMES[writer.member]}'s "
+            f"took {NAMES[writer.member]} off: so {NAMES[reader.member]}'s came first"
+        ),
+    )
+
+
+def _compared(pair: Pair, look: Look, off: tuple[bool, bool]) -> Iterator[Anomaly]:
+    """What a read shows of each member against what the leaves were told."""
+    for member, is_off in enumerate(off):
+        leaves = pair.leaves[member]
+        name = NAMES[member]
+        if is_off and not any(leave.possible for leave in leaves):
+            failed = [leave for leave in leaves if leave.outcome == FAIL]
+            records = sorted({look.record, *(leave.record for leave in leaves)})
+            if failed:
+                sentence = f"Pair {show(pair.key)}: {name} is off call, but every attempt to leave failed or stayed."
+                yield Anomaly("G1a", records, sentence, key=pair.key, sub_history=records)
+            else:
+                sentence = f"Pair {show(pair.key)}: {name} is off call, but nobody took {name} off."
+                yield Anomaly("garbage-read", records, sentence, key=pair.key, sub_history=records)
+        done = next((each for each in leaves if each.happened and each.end is not None and each.end < look.place), None)
+        if not is_off and done is not None:
+            records = sorted({look.record, done.record})
+            sentence = (
+                f"Pair {show(pair.key)}: {done.who} left and was told so, but a read that began afterwards (client "
+                f"{look.process}) still finds {name} on call: the acknowledged write is missing."
+            )
+            yield Anomaly(LOST, records, sentence, key=pair.key, sub_history=records)
+
+
+def _stayed(pair: Pair, leave: Leave) -> Iterator[Anomaly]:
+    """A leave that stayed saw somebody off call: was that possible?"""
+    assert leave.end is not None
+    others = [each for side in pair.leaves for each in side if each is not leave and each.place < leave.end]
+    if any(each.possible for each in others):
+        return
+    failed = [each for each in others if each.outcome == FAIL]
+    records = sorted({leave.record, *(each.record for each in failed)})
+    if failed:
+        sentence = (
+            f"Pair {show(pair.key)}: {leave.who} stayed, so it saw {failed[0].who} off call, whose leave failed: it read "
+            "a write that never took effect."
+        )
+        yield Anomaly("G1a", records, sentence, key=pair.key, sub_history=records)
+    else:
+        sentence = f"Pair {show(pair.key)}: {leave.who} stayed, so it saw somebody off call, but nobody had left."
+        yield Anomaly("garbage-read", records, sentence, key=pair.key, sub_history=records)
+
+
+def _unknown_pairs(pairs: dict[Any, Pair], looks: list[Look]) -> Iterator[Anomaly]:
+    """Pairs off call that no client ever tried to take off."""
+    seen: Counter[Any] = Counter()
+    for look in looks:
+        for key, off in look.off.items():
+            if any(off) and key not in pairs and not seen[key]:
+                seen[key] += 1
+                sentence = f"Pair {show(key)}: somebody is off call, but nobody tried to leave."
+                yield Anomaly("garbage-read", [look.record], sentence, key=key, sub_history=[look.record])

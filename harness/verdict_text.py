@@ -1,0 +1,98 @@
+"""A verdict in one plain sentence, for the console, the report and whoever has no training in databases.
+
+Valid: every operation fits serializable (12,345 ok).
+Valid: every operation fits snapshot-isolation (12,345 ok). Also seen: write skew 31 times: not serializable.
+Invalid: not serializable: write skew seen 31 times. For example: Pair 17: ...
+Unknown: only 3 ops succeeded, 100 are needed to prove anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from harness.verdict import Verdict
+
+PLAIN_NAMES = {
+    "G0": "dirty write",
+    "G1a": "aborted read",
+    "G1b": "intermediate read",
+    "G1c": "circular information flow",
+    "G-single": "read skew",
+    "G-nonadjacent": "inconsistent snapshots",
+    "G2": "write skew",
+    "lost-update": "lost update",
+    "lost-write": "lost write",
+    "stale-read": "stale read",
+    "garbage-read": "read of a value that nobody wrote",
+    "future-read": "read of the future",
+    "dirty-update": "update of an aborted write",
+    "incompatible-order": "orders that contradict each other",
+    "duplicate-elements": "duplicated element",
+    "cyclic-versions": "versions in a circle",
+    "internal": "transaction that contradicts itself",
+    "nonlinearizable": "history of a key that no order explains",
+}
+_VARIANTS = {"-realtime": " in real time", "-process": " within a session"}
+_LADDER = (
+    "read-uncommitted",
+    "read-committed",
+    "snapshot-isolation",
+    "serializable",
+    "strong-session-serializable",
+    "strict-serializable",
+    "linearizable",
+)
+"""The models that users know, the weakest first."""
+
+
+def plain_name(anomaly_type: str) -> str:
+    """`write skew in real time` for `G2-item-realtime`; the type itself where it has no plain name."""
+    name, suffix = anomaly_type, ""
+    for ending, words in _VARIANTS.items():
+        if name.endswith(ending):
+            name, suffix = name.removesuffix(ending), words
+    name = name.removesuffix("-item")
+    return PLAIN_NAMES.get(name, name) + suffix
+
+
+def summary(verdict: Verdict) -> str:
+    """The sentence."""
+    counting = {anomaly.type for anomaly in verdict.anomalies if anomaly.counts}
+    other = {type_: count for type_, count in verdict.anomaly_counts.items() if type_ not in counting}
+    also = f" Also seen: {_seen(verdict, other)}{_not(verdict)}." if other else ""
+    if verdict.verdict == "valid":
+        fits = f"every operation fits {verdict.model}" if verdict.model else "nothing contradicts it"
+        return f"Valid: {fits}{_ok(verdict)}.{also}"
+    if verdict.verdict == "unknown":
+        reasons = "; ".join(verdict.reasons[:3]) or "the checkers could not decide"
+        return f"Unknown: {reasons}.{also}"
+    counts = {type_: count for type_, count in verdict.anomaly_counts.items() if type_ in counting}
+    example = next((anomaly.sentence for anomaly in verdict.anomalies if anomaly.counts), "")
+    model = f"not {verdict.model}: " if verdict.model else ""
+    return f"Invalid: {model}{_seen(verdict, counts)}." + (f" For example: {example}" if example else "")
+
+
+def _seen(verdict: Verdict, counts: dict[str, int]) -> str:
+    return ", ".join(f"{plain_name(type_)} {_times(count)}" for type_, count in _in_order(verdict, counts))
+
+
+def _in_order(verdict: Verdict, counts: dict[str, int]) -> Iterable[tuple[str, int]]:
+    """As the anomalies are shown: what explains most first."""
+    order = list(dict.fromkeys(anomaly.type for anomaly in verdict.anomalies))
+    return sorted(counts.items(), key=lambda item: order.index(item[0]) if item[0] in order else len(order))
+
+
+def _times(count: int) -> str:
+    return "seen once" if count == 1 else f"seen {count:,} times"
+
+
+def _not(verdict: Verdict) -> str:
+    """The weakest model that users know and that is ruled out."""
+    ruled_out = {*verdict.not_, *verdict.also_not}
+    known = next((model for model in _LADDER if model in ruled_out), None) or next(iter(verdict.not_), None)
+    return f": not {known}" if known else ""
+
+
+def _ok(verdict: Verdict) -> str:
+    figures = verdict.checkers.get("stats")
+    return f" ({figures.stats['ok']:,} ok)" if figures is not None else ""
