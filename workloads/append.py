@@ -26,10 +26,14 @@ from harness import generator as gen
 from harness.errors import UsageError
 from harness.op import Op, invoke
 from harness.options import Option
-from harness.workload import Workload
+from harness.workload import PHASES, Workload
 
 REMEMBERED = 32
 """How many retired keys are looked back at."""
+KEYS_OF_A_PHASE = 10_000
+"""How many keys the short phases have for themselves; the main phase's come after them and never end."""
+FINAL_CHUNK = 25
+"""Reads in a transaction of the final phase."""
 LOOK_BACK = 0.03
 """The chance that a read looks at one of them: enough to see each about once, too few to cool the hot keys."""
 
@@ -78,7 +82,54 @@ def generator(options: Mapping[str, Any]) -> gen.Generator:
                 micro_ops.append(["r", _read_key(state, place, chance), None])
         return invoke("txn", micro_ops), state
 
-    return gen.unfold(Keys(tuple(range(keys)), (0,) * keys, keys), step)
+    first = first_key(options.get("phase", 0))
+    return gen.unfold(Keys(tuple(range(first, first + keys)), (0,) * keys, first + keys), step)
+
+
+def first_key(phase: int) -> int:
+    """The lowest key of a phase (an index into PHASES, 0 is main): no key is used by two."""
+    return KEYS_OF_A_PHASE * ((phase or len(PHASES)) - 1)
+
+
+class FinalReads(msgspec.Struct, frozen=True):
+    """first: the lowest key. at: where to read next. end: the first key that nobody used, None while it is sought."""
+
+    first: int
+    at: int
+    end: int | None = None
+    busy: bool = False
+
+
+def final_generator(options: Mapping[str, Any]) -> gen.Generator:
+    """Read the later half of all keys, or more, one transaction at a time, each until it is ok.
+
+    How far the keys went is found by reading too: samples at doubled distances, until one finds nothing at all.
+    """
+    first = first_key(0)
+    return gen.unfold(FinalReads(first, first), _final_step, _final_learn)
+
+
+def _final_step(state: FinalReads, context: gen.Context) -> tuple[Op | gen.Pending, FinalReads] | None:
+    if state.busy:
+        return gen.PENDING, state
+    if state.end is not None and state.at >= state.end:
+        return None
+    stride = 1 if state.end is not None else max(1, (state.at - state.first) // FINAL_CHUNK)
+    keys = range(state.at, state.at + stride * FINAL_CHUNK, stride)
+    return invoke("txn", [["r", key, None] for key in keys]), msgspec.structs.replace(state, busy=True)
+
+
+def _final_learn(state: FinalReads, context: gen.Context, event: Op) -> FinalReads:
+    if event.type == "invoke" or not state.busy:
+        return state
+    first, at, end = state.first, state.at, state.end
+    if event.type != "ok":
+        return FinalReads(first, at, end)
+    if end is not None:
+        return FinalReads(first, at + FINAL_CHUNK, end)
+    if any(elements for _, _, elements in event.value):
+        return FinalReads(first, first + max(FINAL_CHUNK, 2 * (at - first)))
+    return FinalReads(first, first + (at - first) // 4, at)
 
 
 def _read_key(state: Keys, place: int, chance: random.Random) -> int:
@@ -95,6 +146,7 @@ APPEND = Workload(
     ),
     fs=("txn",),
     generator=generator,
+    final_generator=final_generator,
     checkers={"list-append": ListAppend()},
     own_model="serializable",
     options={

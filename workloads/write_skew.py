@@ -23,20 +23,30 @@ from harness import generator as gen
 from harness.errors import UsageError
 from harness.op import Op, invoke
 from harness.options import Option
-from harness.workload import Workload
+from harness.workload import PHASES, Workload
+
+PAIRS_OF_A_PHASE = 2_000
+"""How many pairs each of the short phases has for itself, behind those of the main phase."""
 
 
 def generator(options: Mapping[str, Any]) -> gen.Generator:
     """Each pair's two members, one after the other; ends when all pairs were used. Raises UsageError."""
-    pairs = options["pairs"]
+    pairs, phase = options["pairs"], options.get("phase", 0)
     if pairs < 1:
         raise UsageError(f"option pairs={pairs}: must be 1 or more")
+    first = 0 if phase == 0 else pairs + (phase - 1) * PAIRS_OF_A_PHASE
+    end = first + (pairs if phase == 0 else PAIRS_OF_A_PHASE)
 
     def step(used: int, context: gen.Context) -> tuple[Op, int] | None:
         pair, member = divmod(used, 2)
-        return None if pair >= pairs else (invoke("leave", [pair, member, None]), used + 1)
+        return None if pair >= end else (invoke("leave", [pair, member, None]), used + 1)
 
-    return gen.unfold(0, step)
+    return gen.unfold(2 * first, step)
+
+
+def pairs_in_all(options: Mapping[str, Any]) -> int:
+    """How many pairs a target must set up, numbered from 0."""
+    return options["pairs"] + (len(PHASES) - 1) * PAIRS_OF_A_PHASE
 
 
 def final_generator(options: Mapping[str, Any]) -> gen.Generator:

@@ -13,6 +13,7 @@ from harness.nodes.base import Cluster, Node
 from harness.op import Op
 from harness.target import SessionContext
 from targets.postgres.transaction import TransactionSession
+from workloads.write_skew import pairs_in_all
 
 READ_BOTH = "SELECT id, on_call FROM doctors WHERE id IN ($1, $2)"
 LEAVE = "UPDATE doctors SET on_call = false WHERE id = $1"
@@ -61,7 +62,7 @@ class WriteSkewSessions:
             connection.execute(
                 "CREATE TABLE doctors (id int PRIMARY KEY, on_call boolean NOT NULL) WITH (fillfactor = 50)"
             )
-            last = 2 * target.chosen["pairs"] - 1
+            last = 2 * pairs_in_all(target.chosen) - 1
             connection.execute(f"INSERT INTO doctors SELECT id, true FROM generate_series(0, {last}) AS id")
             connection.execute("VACUUM (ANALYZE) doctors")
 
