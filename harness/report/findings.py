@@ -120,7 +120,7 @@ def _example(number: int, anomaly: Anomaly, operations: Operations, windows: Seq
         index: names.get(op.index if (op := operation(index)) else index, "?") for index in cycle.ring(anomaly.cycle)
     }
     proving = operations.rows_of([*anomaly.ops, *ends])
-    context = [row for row in operations.rows_of([*names, *anomaly.sub_history]) if row not in proving][:CONTEXT_MAX]
+    context = [row for row in operations.rows_of([*names, *anomaly.sub_history]) if row not in proving][-CONTEXT_MAX:]
     guilty = frozenset(operations.one(row).index for row in proving)
     shown = [operations.one(row) for row in sorted([*proving, *context])]
     return Example(
@@ -128,9 +128,9 @@ def _example(number: int, anomaly: Anomaly, operations: Operations, windows: Seq
         sentence=_headline(anomaly),
         key="" if anomaly.key is None else short(anomaly.key, 40),
         picture=cycle.draw(anomaly.cycle, operation, ends),
-        when=strip.draw(shown, names, guilty),
+        when=strip.draw(shown, names, guilty, timed=operations.timed),
         steps=_steps(anomaly, ends),
-        rows=[_row(op, names, op.index in guilty) for op in shown],
+        rows=[_row(op, names, op.index in guilty, operations.timed) for op in shown],
         story=_story(anomaly.details),
         details=_details(anomaly.details),
         during=_during(shown, windows),
@@ -177,7 +177,7 @@ def _steps(anomaly: Anomaly, names: Mapping[int, str]) -> list[Step]:
     ]
 
 
-def _row(op: Operation, names: Mapping[int, str], proves: bool) -> Row:
+def _row(op: Operation, names: Mapping[int, str], proves: bool, timed: bool) -> Row:
     took_ms = (op.end_ns - op.begin_ns) / 1e6
     return Row(
         name=names.get(op.index, ""),
@@ -187,8 +187,8 @@ def _row(op: Operation, names: Mapping[int, str], proves: bool) -> Row:
         did=lines(op.f, op.value, known=op.outcome == "ok", width=72),
         outcome=op.outcome,
         error=short(op.error, 160) if op.error else "",
-        begin_s=f"{op.begin_ns / 1e9:.4f} s",
-        took=f"{took_ms:,.1f} ms" if op.completed else "never answered",
+        begin_s=f"{op.begin_ns / 1e9:.4f} s" if timed else "–",
+        took="never answered" if not op.completed else f"{took_ms:,.1f} ms" if timed else "–",
         proves=proves,
     )
 

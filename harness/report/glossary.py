@@ -135,8 +135,9 @@ ANOMALIES: dict[str, Term] = {
         Term(
             "future-read",
             "Read from the future",
-            "A transaction read a value that it wrote itself only later on.",
-            "The order of statements inside a transaction is not kept.",
+            "A read returned a value before it was written: one that the same transaction wrote only later on, or that "
+            "nobody had begun to write yet.",
+            "Cause and effect are turned round; the order of operations is not kept.",
         ),
         Term(
             "dirty-update",

@@ -138,7 +138,7 @@ def make_page(run: ReportInput) -> Page:
         stats=figures.stats_rows(operations),
         errors=figures.error_rows(operations),
         unmapped=sorted(run.unmapped.items(), key=lambda item: -item[1]),
-        availability=figures.availability_rows(operations, windows),
+        availability=figures.availability_rows(operations, windows) if operations.timed else [],
         checkers=figures.checker_rows(run.verdict),
         environment=figures.flat(
             {**_plan_facts(run.plan), **{k: v for k, v in run.environment.items() if k not in TOLD_ELSEWHERE}}
@@ -154,7 +154,7 @@ def make_page(run: ReportInput) -> Page:
         source=run.source,
         drawn_note=figures.drawn_note(len(operations)),
         chart_data=pack(run.history, operations, windows, guilty, run.plan.concurrency if run.plan else None)
-        if len(operations)
+        if len(operations) and operations.timed
         else "",
         glossary_used=[finding.type for finding in found],
     )
@@ -202,19 +202,12 @@ def _judged(run: ReportInput) -> Judged | None:
 def _facts(run: ReportInput, operations: Operations, windows: list[Window]) -> list[tuple[str, str, str]]:
     """(figure, what it counts, note): the row of figures under the verdict."""
     counts = figures.outcomes(operations)
-    span_s = int(run.history.time_ns[-1]) / 1e9 if len(run.history) else 0.0
-    facts = [
-        (
-            f"{len(operations):,}",
-            "operations",
-            f"{counts['ok']:,} ok · {counts['fail']:,} failed · {counts['info']:,} unknown",
-        ),
-        (
-            figures.duration(span_s),
-            "from first to last",
-            f"{counts['ok'] / span_s:,.0f} ok per second" if span_s > 0 else "",
-        ),
-    ]
+    told = f"{counts['ok']:,} ok · {counts['fail']:,} failed · {counts['info']:,} unknown"
+    facts = [(f"{len(operations):,}", "operations", told)]
+    if operations.timed:
+        span_s = (int(operations.end_ns.max()) - int(operations.begin_ns.min())) / 1e9 if len(operations) else 0.0
+        rate = f"{counts['ok'] / span_s:,.0f} ok per second" if span_s > 0 else ""
+        facts.append((figures.duration(span_s), "from first to last", rate))
     if windows:
         acted = sum(window.took_effect for window in windows)
         kinds = ", ".join(f"{kind} ×{count}" for kind, count, _ in figures.fault_kinds(windows))
@@ -227,7 +220,7 @@ def _facts(run: ReportInput, operations: Operations, windows: list[Window]) -> l
         )
     elif run.plan is not None:
         facts.append(("0", "faults", "none were injected"))
-    if len(operations):
+    if operations.timed and len(operations):
         begin, end = figures.longest_outage(operations)
         facts.append(
             (

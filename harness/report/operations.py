@@ -34,7 +34,8 @@ class Operation:
 @dataclass(frozen=True)
 class Operations:
     """begin, end: places in the history (end is -1 where it never completed). begin_ns, end_ns: int64[m].
-    outcome: int8[m] of OK, FAIL, INFO. process: int64[m]. f: int32[m], index into history.f_names."""
+    outcome: int8[m] of OK, FAIL, INFO. process: int64[m]. f: int32[m], index into history.f_names. timed: whether the
+    record has times; else each record counts as a millisecond after the one before."""
 
     history: History
     begin: np.ndarray
@@ -44,6 +45,7 @@ class Operations:
     outcome: np.ndarray
     process: np.ndarray
     f: np.ndarray
+    timed: bool
 
     def __len__(self) -> int:
         return len(self.begin)
@@ -55,18 +57,21 @@ class Operations:
         alone = (history.type != INVOKE) & (history.pair < 0)
         begin = np.flatnonzero(client & ((history.type == INVOKE) | alone))
         end = np.where(history.type[begin] == INVOKE, history.pair[begin], begin)
-        last_ns = int(history.time_ns[-1]) if len(history) else 0
+        timed = bool(len(history)) and int(history.time_ns.max()) > int(history.time_ns.min())
+        time_ns = history.time_ns if timed else np.arange(len(history), dtype=np.int64) * 1_000_000
+        last_ns = int(time_ns[-1]) if len(history) else 0
         return cls(
             history=history,
             begin=begin,
             end=end,
-            begin_ns=history.time_ns[begin],
-            end_ns=np.where(end >= 0, history.time_ns[end], last_ns) if len(begin) else begin,
+            begin_ns=time_ns[begin],
+            end_ns=np.where(end >= 0, time_ns[end], last_ns) if len(begin) else begin,
             outcome=np.where(end >= 0, history.type[end], INFO).astype(np.int8)
             if len(begin)
             else begin.astype(np.int8),
             process=history.process[begin],
             f=history.f[begin],
+            timed=timed,
         )
 
     @cached_property

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
 import select
 import shutil
 import signal
-import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -56,18 +56,21 @@ class Browser:
         self._profile = tempfile.mkdtemp(prefix="report-browser-")
         to_child, self._write = os.pipe()
         self._read, from_child = os.pipe()
-        argv = [str(chromium()), *FLAGS, f"--user-data-dir={self._profile}", "about:blank"]
-        shell = ["sh", "-c", f'exec "$@" 3<&{to_child} 4>&{from_child}', "sh", *argv]
-        self._process = subprocess.Popen(
-            shell,
-            pass_fds=(to_child, from_child),
-            start_new_session=True,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+        far = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 100) for end in (to_child, from_child)]
+        path = str(chromium())
+        self._pid = os.posix_spawn(
+            path,
+            [path, *FLAGS, f"--user-data-dir={self._profile}", "about:blank"],
+            os.environ,
+            file_actions=[
+                *((os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in range(3)),
+                (os.POSIX_SPAWN_DUP2, far[0], 3),
+                (os.POSIX_SPAWN_DUP2, far[1], 4),
+            ],
+            setsid=True,
         )
-        os.close(to_child)
-        os.close(from_child)
+        for end in (to_child, from_child, *far):
+            os.close(end)
         targets = self.call("Target.getTargets", top=True)["targetInfos"]
         page = next(target for target in targets if target["type"] == "page")
         attached = self.call("Target.attachToTarget", top=True, targetId=page["targetId"], flatten=True)
@@ -77,8 +80,8 @@ class Browser:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait(10)
+        os.killpg(self._pid, signal.SIGKILL)
+        os.waitpid(self._pid, 0)
         os.close(self._write)
         os.close(self._read)
         shutil.rmtree(self._profile, ignore_errors=True)
