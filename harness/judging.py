@@ -66,7 +66,7 @@ def judge(
     verdicts["stats"] = Stats().check(history, asked)
     verdicts["availability"] = Availability().check(history, asked)
     if plan is not None:
-        activity = Activity(fs=workload.fs, floor=workload.floor, fault_kinds=plan.faults)
+        activity = Activity(fs=workload.needed_fs(plan.options), floor=workload.floor, fault_kinds=plan.faults)
         verdicts["activity"] = activity.check(history, asked)
     return compose(verdicts, model=model)
 

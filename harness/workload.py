@@ -18,7 +18,8 @@ PHASES = ("main", "ready", "recovery")
 class Workload(msgspec.Struct, frozen=True, kw_only=True):
     """generator + final generator + the checkers that judge it.
 
-    doc: what it does and what it finds, one paragraph for users. fs: every `f` that a run must have had an ok of.
+    doc: what it does and what it finds, one paragraph for users. fs: every `f` that a run must have had an ok of;
+    fs_for(options): the same where it depends on the run's options, None elsewhere.
     generator(options): the client ops, endless (the harness bounds it in time). The options also hold `phase` (int,
     see PHASES): each phase has keys of its own. final_generator(options): the final reads, None where there are none.
     checkers: by name, those that count. own_model: the model judged where the target promises nothing.
@@ -35,4 +36,9 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     own_model: str
     options: Mapping[str, Option] = {}
     check_options: Mapping[str, Option] = {}
+    fs_for: Callable[[Mapping[str, Any]], tuple[str, ...]] | None = None
     floor: int = 100
+
+    def needed_fs(self, options: Mapping[str, Any]) -> tuple[str, ...]:
+        """Every `f` that a run with these options must have had an ok of."""
+        return self.fs if self.fs_for is None else self.fs_for(options)

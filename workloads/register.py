@@ -31,6 +31,7 @@ from typing import Any, Final
 import msgspec
 
 from checkers.linearizable import Linearizable
+from harness.errors import UsageError
 from harness.generator import PENDING, Context, Generator, Pending, unfold
 from harness.op import Op, invoke
 from harness.options import Option
@@ -46,11 +47,8 @@ RECENT: Final = 8
 """How many of the last keys the final reads look at."""
 RETRY_NS: Final = 200_000_000
 """How long a worker waits before it repeats a final read that was not ok."""
-SHARES: Final = {
-    "read-write-cas": (("read", 0.5), ("cas", 0.85), ("write", 1.0)),
-    "read-write": (("read", 0.5), ("write", 1.0)),
-}
-"""What part of the ops is what, cumulated, by the option `ops`."""
+WRITE_SHARE: Final = {"read-write-cas": 0.3, "read-write": 1.0}
+"""What part of the ops that are not reads is a blind write, by the option `ops`; the rest are compare-and-sets."""
 
 
 class Slot(msgspec.Struct, frozen=True):
@@ -68,18 +66,32 @@ class Slot(msgspec.Struct, frozen=True):
 
 
 class Groups(msgspec.Struct, frozen=True):
-    """The main phase's state. fresh_key: the lowest key that nobody has."""
+    """The state of clients at work. fresh_key: the lowest key that nobody has.
+
+    read_share, write_share: parts of all ops; what is left are compare-and-sets.
+    """
 
     keys: int
-    shares: tuple[tuple[str, float], ...]
+    read_share: float
+    write_share: float
     slots: tuple[Slot, ...] = ()
     fresh_key: int = 0
 
 
 def main_ops(options: Mapping[str, Any]) -> Generator:
-    """Endless reads, writes and compare-and-sets. options: `keys`, `ops`, `phase` (of the run; 0 is the main one)."""
-    groups = Groups(options["keys"], SHARES[options["ops"]], (), options.get("phase", 0) * KEYS_PER_PHASE)
-    return unfold(groups, _emit, _learn)
+    """Endless reads, writes and compare-and-sets; see `REGISTER` for the options. Raises UsageError.
+
+    `phase` (of the run; 0 is the main one) is among them.
+    """
+    keys, read_percent = options["keys"], options["read-percent"]
+    if keys < 1:
+        raise UsageError(f"option keys={keys}: must be 1 or more")
+    if not 0 < read_percent < 100:
+        raise UsageError(f"option read-percent={read_percent}: must be 1 to 99")
+    read_share = read_percent / 100
+    write_share = (1 - read_share) * WRITE_SHARE[options["ops"]]
+    first_key = options.get("phase", 0) * KEYS_PER_PHASE
+    return unfold(Groups(keys, read_share, write_share, (), first_key), _emit, _learn)
 
 
 def _emit(groups: Groups, context: Context) -> tuple[Op | Pending, Groups]:
@@ -93,9 +105,9 @@ def _emit(groups: Groups, context: Context) -> tuple[Op | Pending, Groups]:
     slot, fresh_key = groups.slots[place], groups.fresh_key
     if slot.retired:
         slot, fresh_key = Slot(fresh_key), fresh_key + 1
-    op, slot = _op_on(slot, context.random.random(), groups.shares)
+    op, slot = _op_on(slot, groups, context.random.random())
     slots = (*groups.slots[:place], slot, *groups.slots[place + 1 :])
-    return op.replace(process=process), Groups(groups.keys, groups.shares, slots, fresh_key)
+    return op.replace(process=process), msgspec.structs.replace(groups, slots=slots, fresh_key=fresh_key)
 
 
 def _group_of(thread: int, context: Context, count: int) -> int:
@@ -104,13 +116,14 @@ def _group_of(thread: int, context: Context, count: int) -> int:
     return threads.index(thread) * count // len(threads)
 
 
-def _op_on(slot: Slot, draw: float, shares: tuple[tuple[str, float], ...]) -> tuple[Op, Slot]:
-    f = next(name for name, share in shares if draw < share)
-    if f == "read":
+def _op_on(slot: Slot, groups: Groups, draw: float) -> tuple[Op, Slot]:
+    if draw < groups.read_share:
         return invoke("read", [slot.key, None]), msgspec.structs.replace(slot, ops=slot.ops + 1)
     new = slot.next_value
-    value = [slot.key, new if f == "write" else [slot.seen, new]]
-    return invoke(f, value), msgspec.structs.replace(slot, ops=slot.ops + 1, next_value=new + 1)
+    slot = msgspec.structs.replace(slot, ops=slot.ops + 1, next_value=new + 1)
+    if draw < groups.read_share + groups.write_share:
+        return invoke("write", [slot.key, new]), slot
+    return invoke("cas", [slot.key, [slot.seen, new]]), slot
 
 
 def _learn(groups: Groups, context: Context, event: Op) -> Groups:
@@ -211,12 +224,14 @@ REGISTER = Workload(
     doc="Reads, writes and compare-and-sets of single keys by several clients at once; finds stale reads, lost writes "
     "and lost updates: whatever no order of the operations that respects real time can explain.",
     fs=("read", "write", "cas"),
+    fs_for=lambda options: ("read", "write", "cas") if options["ops"] == "read-write-cas" else ("read", "write"),
     generator=main_ops,
     final_generator=final_reads,
     checkers={"linearizable": Linearizable()},
     own_model="linearizable",
     options={
         "keys": Option(3, "registers in use at once; the workers are split among them"),
-        "ops": Option("read-write-cas", "what clients do; read-write leaves compare-and-set out", tuple(SHARES)),
+        "ops": Option("read-write-cas", "what clients do; read-write leaves compare-and-set out", tuple(WRITE_SHARE)),
+        "read-percent": Option(50, "how many of a hundred ops are reads"),
     },
 )

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness import generator as gen
+from harness.errors import UsageError
 from harness.generator import Context, Generator, Pending
 from harness.op import Op
 from harness.options import with_defaults
@@ -64,7 +65,7 @@ def of_type(ops: list[Op], kind: str) -> list[Op]:
 
 
 def test_every_key_has_its_share_of_ops_and_is_never_used_again() -> None:
-    invocations = of_type(main(3, Store()), "invoke")
+    invocations = of_type(main(1.5, Store()), "invoke")
     counts = Counter(op.value[0] for op in invocations)
     assert len(counts) > 10
     assert max(counts.values()) == OPS_PER_KEY
@@ -74,7 +75,7 @@ def test_every_key_has_its_share_of_ops_and_is_never_used_again() -> None:
 
 
 def test_a_key_is_retired_after_its_share_of_unknown_results() -> None:
-    ops = main(3, Store(broken=lambda op: None if op.f == "read" else Unknown("lost")))
+    ops = main(1.5, Store(broken=lambda op: None if op.f == "read" else Unknown("lost")))
     infos = Counter(op.value[0] for op in of_type(ops, "info"))
     in_flight_at_most = 2
     assert len(infos) > 10
@@ -84,7 +85,7 @@ def test_a_key_is_retired_after_its_share_of_unknown_results() -> None:
 
 
 def test_values_are_unique_for_a_key_and_a_compare_and_set_expects_one_that_was_seen() -> None:
-    ops = main(3, Store())
+    ops = main(1.5, Store())
     written: dict[int, list[int]] = defaultdict(list)
     for op in of_type(ops, "invoke"):
         key, value = op.value
@@ -98,10 +99,10 @@ def test_values_are_unique_for_a_key_and_a_compare_and_set_expects_one_that_was_
 
 
 def test_a_good_part_of_the_compare_and_sets_succeeds() -> None:
-    ops = main(5, Store())
+    ops = main(2, Store())
     asked = sum(op.f == "cas" for op in of_type(ops, "invoke"))
     done = sum(op.f == "cas" for op in of_type(ops, "ok"))
-    assert asked > 500
+    assert asked > 200
     assert done / asked > 0.25
 
 
@@ -145,6 +146,21 @@ def test_each_phase_of_a_run_has_keys_of_its_own() -> None:
 
 def test_without_compare_and_sets_there_are_none() -> None:
     assert {op.f for op in main(1, Store(), ops="read-write")} == {"read", "write"}
+    assert set(REGISTER.needed_fs({"ops": "read-write"})) == {"read", "write"}
+    assert set(REGISTER.needed_fs(with_defaults(REGISTER.options, {}))) == {"read", "write", "cas"}
+
+
+@pytest.mark.parametrize("percent", [10, 50, 90])
+def test_reads_have_the_share_that_was_asked(percent: int) -> None:
+    invocations = of_type(main(2, Store(), **{"read-percent": percent}), "invoke")
+    reads = sum(op.f == "read" for op in invocations)
+    assert abs(reads / len(invocations) - percent / 100) < 0.03
+
+
+@pytest.mark.parametrize("name,value", [("keys", 0), ("read-percent", 0), ("read-percent", 100)])
+def test_an_option_out_of_bounds_is_named(name: str, value: int) -> None:
+    with pytest.raises(UsageError, match=f"option {name}={value}"):
+        REGISTER.generator(with_defaults(REGISTER.options, {name: value}))
 
 
 def test_the_same_seed_gives_the_same_ops() -> None:
