@@ -230,6 +230,7 @@ class Interpreter:
                 housekeeping_ns = now_ns + HOUSEKEEPING_NS
                 self._housekeep(now_ns, connect=not exhausted)
                 exhausted = exhausted or self._stopped_ns is not None or any(lane.failure for lane in lanes)
+                now_ns = self.now_ns()
             wake_ns = housekeeping_ns
             while not exhausted and roster.free:
                 step = self._generator.next(roster.context(now_ns))
