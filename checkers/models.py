@@ -157,7 +157,7 @@ _ALIASES = {
 }
 """Other names. A transaction is one operation on the whole store: linearizable then means strict-serializable."""
 
-_REPORTED = frozenset(
+REPORTED = frozenset(
     [
         *_LEVELS,
         *(_SESSION + level for level in ("read-uncommitted", "read-committed", "snapshot-isolation", "serializable")),
@@ -212,7 +212,7 @@ def canonical(model: str) -> str:
     """The canonical name of a model, from it or from another name of it. Raises UsageError for one that is unknown."""
     name = _ALIASES.get(model, model)
     if name not in _MODEL_TABLE:
-        known = ", ".join(m for m in MODELS if m in _REPORTED)
+        known = ", ".join(m for m in MODELS if m in REPORTED)
         raise UsageError(f"unknown consistency model {model!r}; known are {known}, and strong-session-X or strong-X of each")
     return name
 
@@ -235,14 +235,15 @@ def weaker(model: str) -> frozenset[str]:
 
 
 @cache
-def _implied_anomalies(anomaly: str) -> frozenset[str]:
+def implied_anomalies(anomaly: str) -> frozenset[str]:
+    """The anomaly itself and all that it is a case of."""
     return _closure(anomaly, _ANOMALY_TABLE)
 
 
 @cache
 def counts_against(anomaly: str, model: str) -> bool:
     """Whether one such anomaly shows that `model` was not kept."""
-    shown = _implied_anomalies(anomaly)
+    shown = implied_anomalies(anomaly)
     return any(not shown.isdisjoint(_PROSCRIPTION_TABLE[kept]) for kept in weaker(model))
 
 
@@ -258,6 +259,6 @@ def ruled_out(anomalies: Iterable[str]) -> tuple[list[str], list[str]]:
     `anomalies`: types of anomalies, or the two kinds of evidence above.
     """
     seen = set(anomalies)
-    broken = {model for model in _REPORTED if any(counts_against(anomaly, model) for anomaly in seen)}
+    broken = {model for model in REPORTED if any(counts_against(anomaly, model) for anomaly in seen)}
     weakest = sorted(model for model in broken if not any(other in broken for other in weaker(model) if other != model))
     return weakest, sorted(broken.difference(weakest))
