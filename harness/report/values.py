@@ -80,7 +80,7 @@ def single(f: str, value: Any, *, known: bool = True, width: int = 44) -> str:
 def _seen(value: Any, width: int) -> str:
     if value is None:
         return "nothing"
-    if _is_list(value) and len(_text(value)) > width:
+    if _is_list(value) and (2 * len(value) + 1 > width or len(_text(value)) > width):
         kept = KEPT_AT_ENDS
         while kept > 1 and len(_text(value[:1])) + len(_text(value[-kept:])) + 12 > width:
             kept -= 1
@@ -89,6 +89,9 @@ def _seen(value: Any, width: int) -> str:
 
 
 def _text(value: Any) -> str:
+    kind = type(value)
+    if kind is int:
+        return repr(value)
     if value is None:
         return "nil"
     if isinstance(value, str):
