@@ -203,7 +203,7 @@ class _Facts:
             often = "once" if times == 1 else f"{times} times"
             sentence = (
                 f"{self.register.title}: {len(calls)} compare-and-sets from {show(value)} all reported success "
-                f"({who}), but {show(value)} was put there only {often}, and each that succeeds takes it away. One overwrote "
-                "another's update without having seen it."
+                f"({who}), but {show(value)} was put there only {often}, and each that succeeds takes it away. One "
+                "overwrote another's update without having seen it."
             )
             yield Named("lost-update", (*(each for each in put if each.place < last), *calls), sentence)

@@ -34,6 +34,7 @@ from harness.verdict import Anomaly, Edge, Judgement, Verdict
 
 NAMES = ("Alice", "Bob")
 LOST = "lost-write"
+_BOTH_ON = (False, False)
 
 
 @dataclass(frozen=True)
@@ -201,41 +202,42 @@ def _invocations(history: History, f: str) -> list[int]:
 
 
 def _judge(key: Any, pair: Pair, looks: list[Look]) -> Iterator[Anomaly]:
-    first, second = pair.leaves
-    both = (
-        next((leave for leave in first if leave.happened), None),
-        next((leave for leave in second if leave.happened), None),
-    )
-    if both[0] is not None and both[1] is not None:
-        yield _skew(pair, both[0], both[1], None)
     told: set[str] = set()
     for look in looks:
-        off = look.off.get(key, (False, False))
-        proofs = list(_compared(pair, look, off))
-        if all(off) and (both[0] is None or both[1] is None):
-            maybe = [next((leave for leave in side if leave.possible), None) for side in pair.leaves]
-            if maybe[0] is not None and maybe[1] is not None:
-                proofs.append(_skew(pair, maybe[0], maybe[1], look))
-        for proof in proofs:
+        for proof in _compared(pair, look, look.off.get(key, _BOTH_ON)):
             if proof.type not in told:
                 told.add(proof.type)
                 yield proof
+    sides = [_left(key, member, pair, looks) for member in (0, 1)]
+    if sides[0] is not None and sides[1] is not None:
+        yield _skew(pair, *sides[0], *sides[1])
+    first, second = pair.leaves
     for leave in (*first, *second):
         if leave.outcome == OK and not leave.left:
             yield from _stayed(pair, leave)
 
 
-def _skew(pair: Pair, first: Leave, second: Leave, look: Look | None) -> Anomaly:
-    """Both left. look: the read that proves it, None where both were told so."""
-    told = "{} saw both on call and left"
-    if look is None:
-        seen = f"{told.format(first.who)}; {told.format(second.who)} too. Nobody is on call."
-    else:
-        seen = (
-            f"a later read (client {look.process}) finds nobody on call, so {first.who} and {second.who} both saw both "
-            "on call and left, though not both were told so."
+def _left(key: Any, member: int, pair: Pair, looks: list[Look]) -> tuple[Leave, Look | None] | None:
+    """A leave that certainly took this member off call, and the read that shows it where the client was not told so."""
+    leaves = pair.leaves[member]
+    for leave in leaves:
+        if leave.happened:
+            return leave, None
+    maybe = next((leave for leave in leaves if leave.possible), None)
+    look = next((look for look in looks if look.off.get(key, _BOTH_ON)[member]), None)
+    return None if maybe is None or look is None else (maybe, look)
+
+
+def _skew(pair: Pair, first: Leave, first_look: Look | None, second: Leave, second_look: Look | None) -> Anomaly:
+    """Both left. The looks prove it where a client was not told so."""
+    looks = [look for look in (first_look, second_look) if look is not None]
+    seen = f"{first.who} saw both on call and left; {second.who} too. Nobody is on call."
+    if looks:
+        unsure = " and ".join(
+            NAMES[leave.member] for leave, look in ((first, first_look), (second, second_look)) if look is not None
         )
-    records = sorted({first.record, second.record} | ({look.record} if look else set()))
+        seen += f" ({unsure} was not told so, but a read by client {looks[0].process} shows it.)"
+    records = sorted({first.record, second.record, *(look.record for look in looks)})
     return Anomaly(
         type="G2-item",
         ops=records,
@@ -296,8 +298,8 @@ def _stayed(pair: Pair, leave: Leave) -> Iterator[Anomaly]:
     records = sorted({leave.record, *(each.record for each in failed)})
     if failed:
         sentence = (
-            f"Pair {show(pair.key)}: {leave.who} stayed, so it saw {failed[0].who} off call, whose leave failed: it read "
-            "a write that never took effect."
+            f"Pair {show(pair.key)}: {leave.who} stayed, so it saw {failed[0].who} off call, whose leave failed: it "
+            "read a write that never took effect."
         )
         yield Anomaly("G1a", records, sentence, key=pair.key, sub_history=records)
     else:
