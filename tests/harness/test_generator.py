@@ -8,7 +8,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness import generator as gen
@@ -153,6 +153,7 @@ def test_time_limit_ends_and_lets_ops_in_flight_run_on() -> None:
     assert simulate(gen.time_limit(0.5, gen.sequence(gen.sleep(2), READ))) == []
 
 
+@settings(deadline=None)
 @given(st.integers(0, 1000), st.sampled_from([0.001, 0.01, 0.1]))
 def test_stagger_holds_its_rate(seed: int, interval_s: float) -> None:
     ops = invoked(simulate(gen.limit(400, gen.stagger(interval_s, gen.repeat(READ))), concurrency=10, seed=seed))
@@ -215,6 +216,7 @@ sources = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(sources, st.integers(0, 100))
 def test_any_combination_ends_and_is_a_value(source: Any, seed: int) -> None:
     """Two runs from one generator give the same history: nothing in it was changed by the first."""

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import InfrastructureError
@@ -33,6 +33,7 @@ def write(path: Path, count: int) -> list[Op]:
     return ops
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from(["invoke", "ok", "fail", "info"]), json_values, st.none() | st.text())),
 )
