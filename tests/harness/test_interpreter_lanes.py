@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -106,16 +105,17 @@ def test_a_slow_lane_blocks_nobody(bench: Bench) -> None:
             Lane("quick", gen.delay(0.02, gen.cycle([inject("pause"), HEAL])), quick),
         ],
     )
-    faults = bench.faults()
-    assert [(kind, f) for lane, kind, f, _ in faults if lane == "slow"] == [
+    ops = bench.ops()
+    slow_ops = [op for op in ops if op.process == "nemesis" and op.value["lane"] == "slow"]
+    assert [(op.type, op.f) for op in slow_ops] == [
         ("invoke", "inject"),
         ("info", "inject"),
         ("invoke", "heal"),
         ("info", "heal"),
     ]
-    assert sum(lane == "quick" for lane, *_ in faults) > 40
-    clients = [op.time_ns for op in bench.ops() if op.process != "nemesis"]
-    assert max(later - earlier for earlier, later in itertools.pairwise(clients)) < 200_000_000
+    meanwhile = ops[slow_ops[0].index + 1 : slow_ops[1].index]
+    assert sum(op.process == "nemesis" for op in meanwhile) >= 8, "the quick lane went on"
+    assert sum(op.type == "ok" for op in meanwhile) >= 20, "and the clients did"
     assert slow.threads == {"lane slow"} and quick.threads == {"lane quick"}
     assert not slow.in_force and not quick.in_force
     windows = History.from_ops(bench.ops()).windows()
