@@ -111,7 +111,7 @@ def read_ops(text: str) -> Iterator[tuple[int, Any]]:
 
 def _fast(line: str) -> dict[str, Any] | None:
     match = _LINE.fullmatch(line)
-    if match is None:
+    if match is None or "null" in match[6]:
         return None
     index, time, type_, process, f, value, error_name, error_text, node = match.groups()
     if value in _BARE:

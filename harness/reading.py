@@ -13,6 +13,7 @@ import gc
 import gzip
 import json
 import os
+import re
 import zlib
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
@@ -32,6 +33,9 @@ from harness.op import Op
 JOURNAL = "journal.jsonl"
 FOLDER_FILES = (JOURNAL, "history.edn", "history.jsonl", "history.json")
 """What a run's folder (or Jepsen's) may hold, the first found is read."""
+
+_EDN_START = re.compile(r"[\s\[(]*(?:#jepsen[^{]*)?\{\s*:")
+_JSON_START = re.compile(r'[\s\[]*\{\s*"')
 
 HistorySource = str | os.PathLike[str] | History | Iterable[Op | Mapping[str, Any]]
 
@@ -121,10 +125,9 @@ def _kind(path: Path, text: str) -> str:
     for suffix, kind in ((".edn", "edn"), (".jsonl", "jsonl"), (".ndjson", "jsonl"), (".json", "json")):
         if name.endswith(suffix):
             return kind
-    start = text.lstrip("[( \t\r\n")[:40]
-    if start.startswith(("{:", "#jepsen")):
+    if _EDN_START.match(text):
         return "edn"
-    if start.startswith('{"'):
+    if _JSON_START.match(text):
         return "json" if text.lstrip().startswith("[") else "jsonl"
     raise HistoryError(f"{path} is neither EDN nor JSON: name it .edn, .json or .jsonl (.gz may follow)")
 
