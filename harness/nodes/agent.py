@@ -125,7 +125,11 @@ def slurp(path: str) -> bytes:
 def process(pid: int) -> Process | None:
     """What /proc says of a process, None where there is none."""
     try:
-        data = slurp(f"/proc/{pid}/stat")
+        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            data = os.read(fd, 4096)
+        finally:
+            os.close(fd)
     except OSError:
         return None
     end = data.rindex(b")")
@@ -767,6 +771,7 @@ class Faketime:
             "LD_PRELOAD": found[0],
             "FAKETIME_TIMESTAMP_FILE": self.file,
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "NO_FAKE_STAT": "1",
             "FAKETIME_CACHE_DURATION": "1",
         }
         self.set(0.0)
@@ -799,6 +804,8 @@ class Database:
         self.closing = False
         self.offset_ns: int | None = None
         self.patched: list[Process] = []
+        self.touched = True
+        """Whether any process's clock may be changed; an earlier agent may have done that."""
         self.suspect = isinstance(tree, ChildTree)
         """Whether a process whose memory we may not read could have a changed clock."""
         self.clock_missing = clock if isinstance(clock, str) else None
@@ -894,16 +901,16 @@ class Database:
             if self.faketime is not None:
                 self.faketime.set(offset_ns / 1e9)
                 return [each.pid for each in self.members()]
-            done: set[tuple[int, int]] = set()
-            for _ in range(10):
+            done: dict[tuple[int, int], Process] = {}
+            while self.patched:
                 new = [each for each in self.members() if each.key not in done]
                 if not new:
-                    break
+                    self.patched = list(done.values())
+                    return [each.pid for each in self.patched]
                 if not self._rewrite(new):
-                    return self._patch_tree()
-                done.update(each.key for each in new)
-            self.patched = list(self.members())
-            return sorted(pid for pid, _ in done)
+                    break
+                done.update((each.key, each) for each in new)
+            return self._patch_tree()
 
     def _rewrite(self, chosen: Iterable[Process]) -> bool:
         """Change the word alone. False when one of them is not patched."""
@@ -931,8 +938,8 @@ class Database:
                 return True
             raise
 
-    def _on_frozen(self, action: Callable[[int], Any]) -> tuple[list[int], dict[int, str]]:
-        """Do something to every process of the tree while it is stopped: (pids done, pid → why not)."""
+    def _on_frozen(self, action: Callable[[int], Any]) -> tuple[list[Process], set[int], dict[int, str]]:
+        """Do something to every process of the tree while it is stopped: (tree, pids done, pid → why not)."""
         done: set[int] = set()
         for attempt in range(50):
             frozen = self.freeze()
@@ -952,7 +959,7 @@ class Database:
             if not busy or self.paused:
                 break
             time.sleep(0.0005 * (attempt + 1))
-        return sorted(done), failed
+        return frozen, done, failed
 
     def _patch_tree(self) -> list[int]:
         offset_ns = self.offset_ns
@@ -963,49 +970,48 @@ class Database:
                 raise Refused("the agent is at its end")
             self._vdso().patch(pid, offset_ns)
 
-        self.suspect = True
-        done, failed = self._on_frozen(patch)
-        self.patched = self.members()
+        self.touched = self.suspect = True
+        self.patched, done, failed = self._on_frozen(patch)
         self.remember()
         if failed:
             reasons = "; ".join(sorted(set(failed.values())))[:300]
             raise Refused(
                 f"the clock of {len(failed)} of {len(failed) + len(done)} processes could not be changed: {reasons}"
             )
-        return done
+        return [each.pid for each in self.patched]
 
     def keep_clock(self) -> None:
         """Processes that came meanwhile get the offset that is in force."""
         with self.lock:
             if self.offset_ns is not None and self.vdso is not None:
-                for each in self.members():
-                    with contextlib.suppress(OSError, Refused, AssertionError):
+                members = self.members()
+                for each in members:
+                    with contextlib.suppress(OSError, Refused):
                         if self.vdso.offset_ns(each.pid) != self.offset_ns:
-                            self.set_clock(self.offset_ns)
-                            break
-                self.patched = self.members()
+                            self._patch_tree()
+                            return
+                self.patched = members
 
     def reset_clock(self) -> tuple[list[int], dict[int, str]]:
         """The original entries everywhere: (pids changed, pid → why it could not be)."""
         with self.lock:
             self.offset_ns = None
-            self.patched = []
+            known, self.patched = self.patched, []
             if self.faketime is not None:
                 self.faketime.set(0.0)
                 return [each.pid for each in self.members()], {}
-            if self.vdso is None:
+            if self.vdso is None or not self.touched or not (known or self._any_patched(self.vdso)):
                 return [], {}
-            patched = []
-            unknown = {}
-            for each in self.members():
-                try:
-                    if self._each(each, self.vdso.patched):
-                        patched.append(each)
-                except (OSError, Refused) as reason:
-                    unknown[each.pid] = str(reason)
-            if not patched and not unknown:
-                return [], {}
-            return self._on_frozen(self.vdso.restore)
+            _, done, failed = self._on_frozen(self.vdso.restore)
+            self.touched = bool(failed)
+            return sorted(done), failed
+
+    def _any_patched(self, vdso: Vdso) -> bool:
+        """Whether anybody's clock is changed, or can't be read."""
+        try:
+            return any(self._each(each, vdso.patched) for each in self.members())
+        except (OSError, Refused):
+            return True
 
     def measure(self) -> dict[int, float]:
         """Seconds that each process's clock is ahead, read back from its own memory (libfaketime: of a new process)."""
@@ -1014,7 +1020,7 @@ class Database:
                 return {each.pid: skew for skew in [self.faketime.measure(self.commands)] for each in self.members()}
             measured = {}
             if self.vdso is not None:
-                for each in self.members():
+                for each in self.patched or self.members():
                     with contextlib.suppress(OSError, Refused):
                         measured[each.pid] = (self.vdso.offset_ns(each.pid) or 0) / 1e9
             return measured

@@ -20,7 +20,7 @@ import pytest
 from harness.nodes.agent_client import AgentClient
 
 FAMILY = """
-import os, signal, struct, sys, time
+import os, select, signal, struct, sys, time
 home, generations = sys.argv[1], int(sys.argv[2])
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 for generation in range(generations):
@@ -34,7 +34,7 @@ for generation in range(generations):
 fd = os.open(f"{home}/beat-{generation}-{os.getpid()}", os.O_RDWR | os.O_CREAT)
 while True:
     os.pwrite(fd, struct.pack("<qqq", time.time_ns(), time.monotonic_ns(), os.getpid()), 0)
-    time.sleep(0.005)
+    select.select([], [], [], 0.005)  # time.sleep fails under libfaketime 0.9.10
 """
 FAMILY_SIZE = 1 + 2 + 4
 
