@@ -1,7 +1,7 @@
 """A verdict in one plain sentence, for the console, the report and whoever has no training in databases.
 
 Valid: every operation fits serializable (12,345 ok).
-Valid: every operation fits snapshot-isolation (12,345 ok). Also seen: write skew 31 times: not serializable.
+Valid: every operation fits snapshot-isolation (12,345 ok). Also found: write skew seen 31 times: not serializable.
 Invalid: not serializable: write skew seen 31 times. For example: Pair 17: ...
 Unknown: only 3 ops succeeded, 100 are needed to prove anything.
 """
@@ -59,7 +59,7 @@ def summary(verdict: Verdict) -> str:
     """The sentence."""
     counting = {anomaly.type for anomaly in verdict.anomalies if anomaly.counts}
     other = {type_: count for type_, count in verdict.anomaly_counts.items() if type_ not in counting}
-    also = f" Also seen: {_seen(verdict, other)}{_not(verdict)}." if other else ""
+    also = f" Also found: {_seen(verdict, other)}{_not(verdict)}." if other else ""
     if verdict.verdict == "valid":
         fits = f"every operation fits {verdict.model}" if verdict.model else "nothing contradicts it"
         return f"Valid: {fits}{_ok(verdict)}.{also}"
