@@ -27,6 +27,9 @@ DATA = "/faultline/data"
 SHM_BYTES = 256 * 1024 * 1024
 """The engine's default of 64 MiB is too little for PostgreSQL's parallel queries."""
 
+SETTLE_S = 0.3
+"""A database with settings that it does not take ends within this; looked at after the first start only."""
+
 
 class DockerNode:
     """Implements `harness.nodes.base.Node`. Made by `DockerCluster`, which opens its sandbox and its agent."""
@@ -60,6 +63,7 @@ class DockerNode:
         self._labels = dict(labels)
         self._prefix = prefix
         self._container: str | None = None
+        self._started_before = False
 
     def port(self, port: int) -> int:
         return port
@@ -101,7 +105,7 @@ class DockerNode:
         image = resolve(self._client, database.image)
         if self._container is not None:
             self._client.api.remove_container(self._container, force=True)
-            self._container = None
+            self._container, self._started_before = None, False
         api = self._client.api
         binds = [f"{self._prefix}-home:{HOME}"]
         if database.data_dir:
@@ -150,8 +154,11 @@ class DockerNode:
             raise InfrastructureError(
                 f"{self.name}: the database did not come up: {error}{self._last_words()}"
             ) from error
+        if not self._started_before:
+            time.sleep(SETTLE_S)
         if not self._state()["Running"]:
             raise InfrastructureError(f"{self.name}: the database ended as soon as it was started{self._last_words()}")
+        self._started_before = True
 
     def stop_db(self, timeout_s: float = 20.0) -> None:
         if self._container is None:
