@@ -56,7 +56,8 @@ def draw(
     if not 2 <= len(nodes) <= NODES_MAX or any(op is None for op in found.values()):
         return None
     keys = {node: {short(e.key) for e in edges if node in (e.source, e.target) and e.key is not None} for node in nodes}
-    boxes = _place([(names[node], op, _box_lines(op, keys[node])) for node, op in found.items() if op is not None])
+    gap = max(GAP_X, *(_label_width(*_label_texts(edge)) + 64 for edge in edges))
+    boxes = _place([(names[node], op, _box_lines(op, keys[node])) for node, op in found.items() if op is not None], gap)
     at = dict(zip(nodes, boxes, strict=True))
     width = max(box.x + box.width for box in boxes) + MARGIN
     height = max(box.y + box.height for box in boxes) + MARGIN
@@ -89,22 +90,22 @@ def _box_lines(operation: Operation, keys: set[str]) -> list[tuple[str, bool]]:
     return [*important, (f"… and {len(marked) - len(important)} more", False)]
 
 
-def _place(contents: Sequence[tuple[str, Operation, list[tuple[str, bool]]]]) -> list[Box]:
-    width = max(max(len(text) for _, _, texts in contents for text, _ in texts) * CHAR + 2 * PAD, 168.0)
+def _place(contents: Sequence[tuple[str, Operation, list[tuple[str, bool]]]], gap: float) -> list[Box]:
+    width = max(max(len(text) for _, _, texts in contents for text, _ in texts) * CHAR + 2 * PAD, 180.0)
     count = len(contents)
     least = PAIR_HEIGHT_MIN if count == 2 else 0.0
     heights = [max(HEAD + len(texts) * LINE + PAD, least) for _, _, texts in contents]
     upper = count if count == 2 else (count + 1) // 2
     upper_height = max(heights[:upper])
-    span = (upper - 1) * (width + GAP_X)
+    span = (upper - 1) * (width + gap)
     boxes = []
     for place, (name, operation, texts) in enumerate(contents):
         if place < upper:
-            x, y = place * (width + GAP_X), upper_height - heights[place]
+            x, y = place * (width + gap), upper_height - heights[place]
         else:
             below = count - upper
             step = span / below
-            x = span - (place - upper) * step - step / 2 if below < upper else span - (place - upper) * (width + GAP_X)
+            x = span - (place - upper) * step - step / 2 if below < upper else span - (place - upper) * (width + gap)
             y = upper_height + GAP_Y
         boxes.append(Box(name, operation, texts, MARGIN + x, MARGIN + y, width, heights[place]))
     return boxes
@@ -154,9 +155,8 @@ def _head(before: tuple[float, float], end: tuple[float, float], kind: str) -> M
 
 
 def _label(number: int, edge: Edge, middle: tuple[float, float]) -> Markup:
-    words = EDGE_KINDS.get(edge.kind, (edge.kind, ""))[0]
-    detail = edge.kind if edge.key is None else f"{edge.kind} · key {short(edge.key, 12)}"
-    width = max(len(words), len(detail)) * 6.6 + 38
+    words, detail = _label_texts(edge)
+    width = _label_width(words, detail)
     x, y = middle[0] - width / 2, middle[1] - 19
     return Markup(
         '<g class="label {kind}"><rect x="{x}" y="{y}" width="{w}" height="38" rx="8"/>'
@@ -177,6 +177,15 @@ def _label(number: int, edge: Edge, middle: tuple[float, float]) -> Markup:
         words=words,
         detail=detail,
     )
+
+
+def _label_texts(edge: Edge) -> tuple[str, str]:
+    key = "" if edge.key is None else f" · key {short(edge.key, 12)}"
+    return EDGE_KINDS.get(edge.kind, (edge.kind, ""))[0], edge.kind + key
+
+
+def _label_width(words: str, detail: str) -> float:
+    return max(len(words), len(detail)) * 6.6 + 38
 
 
 def _draw_box(box: Box) -> Markup:

@@ -45,7 +45,8 @@ class ErrorRow:
 
 @dataclass(frozen=True)
 class FaultRow:
-    """One fault as it was. status: `took effect`, `no effect seen`, `failed`; asked, observed: in words."""
+    """One fault as it was. status: `took effect`, `no effect seen`, `failed`; asked, observed: in words;
+    meanwhile: how clients fared in it, as the availability checker measured."""
 
     id: int
     kind: str
@@ -55,6 +56,7 @@ class FaultRow:
     status: str
     asked: list[str]
     observed: list[str]
+    meanwhile: str
 
 
 @dataclass(frozen=True)
@@ -117,8 +119,10 @@ def error_rows(operations: Operations) -> list[ErrorRow]:
     return sorted(rows, key=lambda row: -row.count)[:ERRORS_MAX]
 
 
-def fault_rows(windows: Sequence[Window]) -> list[FaultRow]:
+def fault_rows(windows: Sequence[Window], verdict: Verdict) -> list[FaultRow]:
     """Every fault, in order of its beginning."""
+    availability = verdict.checkers.get("availability")
+    measures = {one["id"]: one for one in availability.stats.get("windows", ())} if availability else {}
     return [
         FaultRow(
             id=window.fault.id,
@@ -128,12 +132,29 @@ def fault_rows(windows: Sequence[Window]) -> list[FaultRow]:
             lasted=duration((window.end_ns - window.begin_ns) / 1e9)
             + ("" if window.healed else ", never confirmed healed"),
             status="took effect" if window.took_effect else "failed" if window.error else "no effect seen",
-            asked=[measured(name, value) for name, value in window.fault.params.items()],
+            asked=_measures(window.fault.params),
             observed=([f"error: {short(window.error, 200)}"] if window.error else [])
-            + [measured(name, value) for name, value in window.fault.observed.items() if name != "took_effect"],
+            + _measures(window.fault.observed),
+            meanwhile=_meanwhile(measures.get(window.fault.id, {})),
         )
         for window in windows
     ]
+
+
+def _measures(values: Mapping[str, Any]) -> list[str]:
+    return [text for name, value in values.items() if name != "took_effect" and (text := measured(name, value))]
+
+
+def _meanwhile(measure: Mapping[str, Any]) -> str:
+    """`255 ok, at most 7.3 s without; ok again 0.9 s after`."""
+    parts = []
+    if "ok_during" in measure:
+        parts.append(f"{measure['ok_during']:,} ok")
+    if (longest := measure.get("longest_without_success_s")) is not None:
+        parts.append(f"at most {duration(longest)} without")
+    if (back := (measure.get("recovery_s") or {}).get("all")) is not None:
+        parts.append(f"ok again {duration(back)} after it")
+    return ", ".join(parts)
 
 
 def fault_kinds(windows: Sequence[Window]) -> list[tuple[str, int, int]]:
@@ -212,20 +233,36 @@ UNITS = {"s": "s", "ms": "ms", "us": "µs", "ns": "ns", "hz": "per second", "mb"
 
 
 def measured(name: str, value: Any) -> str:
-    """One asked or observed thing in words: `served_after_s: 1.25` → `served after 1.25 s`."""
+    """One asked or observed thing in words: `served_after_s: 1.25` → `served after 1.25 s`; "" where there is nothing.
+
+    Observations of several nodes are mappings by node: `took_ms: {n1: 4.1, n2: 3}` → `took n1 4.1 ms, n2 3 ms`.
+    """
     words, _, unit = name.rpartition("_")
     if not words or unit not in UNITS:
         words, unit = name, ""
     words = words.replace("_", " ")
     if isinstance(value, bool):
         return words if value else f"not {words}"
-    if isinstance(value, float):
-        value = f"{value:.4g}"
     if isinstance(value, Mapping):
-        value = ", ".join(measured(str(key), one) for key, one in value.items())
-    elif isinstance(value, (list, tuple)):
-        value = ", ".join(short(one, 40) for one in value)
-    return f"{words} {short(value, 200)}{' ' + UNITS[unit] if unit else ''}"
+        texts = {str(key): text for key, one in value.items() if (text := _quantity(one, unit))}
+        text = (
+            next(iter(texts.values())) if len(value) == 1 and texts else ", ".join(f"{k} {t}" for k, t in texts.items())
+        )
+    else:
+        text = _quantity(value, unit)
+    return f"{words} {short(text, 200)}" if text else ""
+
+
+def _quantity(value: Any, unit: str) -> str:
+    if value is None or value in ([], {}, (), ""):
+        return ""
+    if isinstance(value, (list, tuple)):
+        shown = ", ".join(short(one, 40) for one in value[:3])
+        return f"{len(value)} ({shown} …)" if len(value) > 4 else ", ".join(short(one, 40) for one in value)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{short(key, 20)} {short(one, 40)}" for key, one in value.items())
+    text = f"{value:.4g}" if isinstance(value, float) else short(value, 120)
+    return f"{text} {UNITS[unit]}" if unit else text
 
 
 def duration(seconds: float) -> str:

@@ -33,7 +33,7 @@ ANOMALIES: dict[str, Term] = {
     for term in (
         Term(
             "G0",
-            "Mixed writes",
+            "Dirty write",
             "Two transactions wrote the same two things, and each one's write ended up on top of the other's once. "
             "There is no order in which both happened as a whole.",
             "Data that was written together is left half from one transaction and half from another.",
@@ -55,7 +55,7 @@ ANOMALIES: dict[str, Term] = {
         ),
         Term(
             "G1c",
-            "Circular information",
+            "Circular information flow",
             "Each of some transactions wrote or read something that makes it come after the others, round in a "
             "circle: two "
             "transactions each saw the other's effects, say.",
@@ -70,7 +70,7 @@ ANOMALIES: dict[str, Term] = {
         ),
         Term(
             "G-nonadjacent",
-            "Incompatible snapshots",
+            "Inconsistent snapshots",
             "Several transactions read from points in time that contradict each other: one saw A's work without B's, "
             "another B's without A's (a long fork is the best known case).",
             "Two users looking at the same data disagree about what happened first, and neither is wrong by "
@@ -222,12 +222,18 @@ ANOMALIES: dict[str, Term] = {
     )
 }
 
-SUFFIXES: dict[str, str] = {
-    "-realtime": " It is wrong only because of real time: because one operation had ended before another began.",
-    "-process": " It is wrong only because of a client's own order: because it did one thing after another.",
-    "-item": "",
+SUFFIXES: dict[str, tuple[str, str]] = {
+    "-realtime": (
+        " in real time",
+        " It is wrong only because of real time: because one operation had ended before another began.",
+    ),
+    "-process": (
+        " within a session",
+        " It is wrong only because of a client's own order: because it did one thing after another.",
+    ),
+    "-item": ("", ""),
 }
-"""Endings of Elle's names, and what each adds to the meaning."""
+"""Endings of Elle's names, and what each adds to the title and to the meaning."""
 
 ALIASES: dict[str, str] = {
     "nonrecovery": "never-recovered",
@@ -344,11 +350,12 @@ EDGE_KINDS: dict[str, tuple[str, str]] = {
 
 def term(name: str) -> Term:
     """The plain words for an anomaly as verdicts name it; for an unknown one, a term that says so."""
-    base, suffix_meaning = name, ""
+    base, suffix_meaning, suffix_title = name, "", ""
     if base not in ANOMALIES:
         for suffix in ("-realtime", "-process", "-item"):
             if base.endswith(suffix):
-                base, suffix_meaning = base.removesuffix(suffix), SUFFIXES[suffix] + suffix_meaning
+                base, suffix_meaning = base.removesuffix(suffix), SUFFIXES[suffix][1] + suffix_meaning
+                suffix_title = SUFFIXES[suffix][0] + suffix_title
             if base in ANOMALIES:
                 break
     base = ALIASES.get(base, base)
@@ -359,7 +366,7 @@ def term(name: str) -> Term:
         return Term(
             name, name.replace("-", " ").capitalize(), "A violation that this checker names; see its sentence.", ""
         )
-    return Term(name, known.title, known.meaning + suffix_meaning, known.harm)
+    return Term(name, known.title + suffix_title, known.meaning + suffix_meaning, known.harm)
 
 
 def model(name: str) -> Model:

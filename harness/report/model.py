@@ -85,6 +85,7 @@ class Page:
     headline: str
     meaning: str
     sentence: str
+    more: str
     reasons: list[str]
     facts: list[tuple[str, str, str]]
     judged: Judged | None
@@ -118,6 +119,7 @@ def make_page(run: ReportInput) -> Page:
     windows = run.history.windows()
     anomalies = findings.all_anomalies(run.verdict)
     guilty = {row: a.type for a in reversed(anomalies) for row in operations.rows_of(a.ops)}
+    sentence, more = _sentences(run)
     found = findings.make(run.verdict, anomalies, operations, windows)
     return Page(
         title=_title(run),
@@ -125,7 +127,8 @@ def make_page(run: ReportInput) -> Page:
         judgement=run.verdict.verdict,
         headline=HEADLINES[run.verdict.verdict],
         meaning=MEANINGS[run.verdict.verdict],
-        sentence=run.sentence,
+        sentence=sentence,
+        more=more,
         reasons=list(run.verdict.reasons),
         facts=_facts(run, operations, windows),
         judged=_judged(run),
@@ -133,7 +136,7 @@ def make_page(run: ReportInput) -> Page:
         known_issues=list(run.known_issues),
         ruled_out=[model(name) for name in run.verdict.not_],
         also_ruled_out=[model(name) for name in run.verdict.also_not],
-        faults=figures.fault_rows(windows),
+        faults=figures.fault_rows(windows, run.verdict),
         fault_kinds=figures.fault_kinds(windows),
         stats=figures.stats_rows(operations),
         errors=figures.error_rows(operations),
@@ -158,6 +161,18 @@ def make_page(run: ReportInput) -> Page:
         else "",
         glossary_used=[finding.type for finding in found],
     )
+
+
+def _sentences(run: ReportInput) -> tuple[str, str]:
+    """The plain sentence without the verdict's word (the headline says it), and what follows it.
+
+    What it says of known issues is left out: they have a place of their own.
+    """
+    text = run.sentence.removeprefix(f"{HEADLINES[run.verdict.verdict]}: ")
+    if run.known_issues:
+        text = text.split(" This is a known issue: ")[0]
+    first, stop, rest = text.partition(". ")
+    return first[:1].upper() + first[1:] + stop.strip(), rest
 
 
 def _title(run: ReportInput) -> str:

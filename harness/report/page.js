@@ -112,7 +112,7 @@
       clip(s, () => {
         for (const w of meta.windows) {
           const from = s.x(w.begin_ns / 1e6), to = s.x(w.end_ns / 1e6);
-          s.g.globalAlpha = 0.13;
+          s.g.globalAlpha = 0.12;
           s.g.fillStyle = faultColor(w.kind);
           s.g.fillRect(from, 0, Math.max(to - from, 1), bottom);
           s.g.globalAlpha = 1;
@@ -136,17 +136,27 @@
       s.g.fillText(text, LEFT - 8, y);
     }
 
+    const top = meta.phases.length ? 18 : 0; // room for the names of the run's phases
     const lanes = [...new Set(meta.windows.map((w) => w.lane || w.kind))];
     const faults = {
       canvas: $("chart-faults"), row: 22,
       draw() {
-        const s = surface(this.canvas, Math.max(lanes.length, 1) * this.row + AXIS + 4);
+        const s = surface(this.canvas, top + Math.max(lanes.length, 1) * this.row + AXIS + 4);
         timeAxis(s);
-        if (!lanes.length) { s.g.fillStyle = colors.quiet; s.g.textAlign = "left"; s.g.fillText("No faults were injected.", LEFT + 8, this.row / 2); }
-        lanes.forEach((lane, row) => label(s, lane, row * this.row + this.row / 2));
+        if (top) label(s, "phase", 9);
+        for (const [number, { name, at_ns }] of meta.phases.entries()) {
+          const x = s.x(at_ns / 1e6);
+          if (x < LEFT - 1 || x > LEFT + s.inner) continue;
+          s.g.strokeStyle = colors.quiet; s.g.beginPath(); s.g.moveTo(x + 0.5, 0); s.g.lineTo(x + 0.5, s.height - AXIS); s.g.stroke();
+          const next = meta.phases[number + 1], room = (next ? s.x(next.at_ns / 1e6) : s.width) - x - 8;
+          if (s.g.measureText(name).width > room) continue;
+          s.g.fillStyle = colors.soft; s.g.textAlign = "left"; s.g.fillText(name, x + 5, 9);
+        }
+        if (!lanes.length) { s.g.fillStyle = colors.quiet; s.g.textAlign = "left"; s.g.fillText("No faults were injected.", LEFT + 8, top + this.row / 2); }
+        lanes.forEach((lane, row) => label(s, lane, top + row * this.row + this.row / 2));
         clip(s, () => {
           for (const w of meta.windows) {
-            const y = lanes.indexOf(w.lane || w.kind) * this.row + 3, from = s.x(w.begin_ns / 1e6), to = s.x(w.end_ns / 1e6), wide = Math.max(to - from, 3);
+            const y = top + lanes.indexOf(w.lane || w.kind) * this.row + 3, from = s.x(w.begin_ns / 1e6), to = s.x(w.end_ns / 1e6), wide = Math.max(to - from, 3);
             s.g.fillStyle = s.g.strokeStyle = faultColor(w.kind);
             if (w.effect) { s.g.beginPath(); s.g.roundRect(from, y, wide, this.row - 6, 3); s.g.fill(); }
             else { s.g.beginPath(); s.g.roundRect(from + 0.5, y + 0.5, wide - 1, this.row - 7, 3); s.g.stroke(); }
@@ -157,7 +167,7 @@
         guides(s);
       },
       at(ms, y) {
-        const lane = lanes[Math.floor(y / this.row)];
+        const lane = lanes[Math.floor((y - top) / this.row)];
         const w = meta.windows.find((one) => (one.lane || one.kind) === lane && one.begin_ns / 1e6 <= ms && ms <= one.end_ns / 1e6);
         return w && { title: `${w.kind}${w.nodes.length ? " of " + w.nodes.join(", ") : ""}`, lines: [`${seconds(w.begin_ns / 1e6, 2)} to ${seconds(w.end_ns / 1e6, 2)}`, w.effect ? "took effect" : "no effect seen"] };
       },
@@ -177,12 +187,12 @@
       },
       draw() {
         const s = surface(this.canvas, 130), bottom = s.height - AXIS, list = (this.list = this.bins(s));
-        let top = 1;
-        for (const bin of list) top = Math.max(top, ((bin.ok + bin.fail + bin.info) / bin.wide) * 1000);
+        let most = 1;
+        for (const bin of list) most = Math.max(most, ((bin.ok + bin.fail + bin.info) / bin.wide) * 1000);
         bands(s, bottom); timeAxis(s);
-        const step = niceStep(top, 3);
-        for (let mark = 0; mark <= top; mark += step) {
-          const y = Math.round(bottom - (mark / top) * (bottom - 6)) + 0.5;
+        const step = niceStep(most, 3);
+        for (let mark = 0; mark <= most; mark += step) {
+          const y = Math.round(bottom - (mark / most) * (bottom - 6)) + 0.5;
           s.g.strokeStyle = colors.line; s.g.beginPath(); s.g.moveTo(LEFT, y); s.g.lineTo(LEFT + s.inner, y); s.g.stroke();
           label(s, mark.toLocaleString("en"), Math.max(y, 7));
         }
@@ -191,7 +201,7 @@
             const x = s.x(bin.at), wide = Math.max(s.x(bin.at + bin.wide) - x - 0.6, 1);
             let y = bottom;
             for (const name of ["ok", "fail", "info"]) {
-              const high = ((bin[name] / bin.wide) * 1000 / top) * (bottom - 6);
+              const high = ((bin[name] / bin.wide) * 1000 / most) * (bottom - 6);
               s.g.fillStyle = colors[name]; s.g.fillRect(x, y - high, wide, high); y -= high;
             }
           }

@@ -93,6 +93,7 @@ def collect(
         "total": len(operations),
         "drawn": len(rows),
         "windows": [_window(window) for window in windows],
+        "phases": _phases(history),
     }
     return meta, columns
 
@@ -209,6 +210,15 @@ def _quantiles(operations: Operations, first_ns: int, span_ns: int) -> dict[str,
 def _bins(times_ns: np.ndarray, first_ns: int, span_ns: int, count: int) -> np.ndarray:
     share = (times_ns - first_ns) / max(span_ns - first_ns, 1)
     return np.clip((share * count).astype(np.int64), 0, count - 1)
+
+
+def _phases(history: History) -> list[dict[str, Any]]:
+    """When each phase of a run began, as the journal marks it."""
+    number = {name: place for place, name in enumerate(history.f_names)}.get("phase")
+    if number is None:
+        return []
+    places = np.flatnonzero((history.f == number) & ~history.client)
+    return [{"name": str(history.value[p])[:40], "at_ns": int(history.time_ns[p])} for p in places.tolist()]
 
 
 def _window(window: Window) -> dict[str, Any]:

@@ -107,7 +107,7 @@ def _bar(op: Operation, name: str, guilty: bool, place: tuple[float, float, floa
     y, width = TOP + row * ROW, max(end - begin, 3.0)
     label = f"{name} {one_line(op.f, op.value, known=op.outcome == 'ok', width=200)}".strip()
     inside, after = int((width - 10) / CHAR), int((following - begin - width - 8) / CHAR)
-    fits = inside if inside >= min(len(label), 8) or inside >= after else after
+    fits = inside if inside >= len(label) or (after < len(label) and inside >= after) else after
     text = label if len(label) <= fits else label[: fits - 1] + "…" if fits >= 4 else ""
     return Markup(
         '<g class="bar {outcome}{guilty}"><title>{title}</title><rect x="{x}" y="{y}" width="{w}" height="20" rx="4"/>'

@@ -69,7 +69,7 @@ def single(f: str, value: Any, *, known: bool = True, width: int = 44) -> str:
             return _clip(f"write{key} = {short(value, 24)}", width)
         case "leave" if _is_list(value) and len(value) == 3:
             pair, member, result = value
-            text = f"member {short(member, 12)} of pair {short(pair, 12)} leaves"
+            text = f"pair {short(pair, 12)}, member {short(member, 12)}: leave"
             return _clip(f"{text} → {short(result, 12)}" if known else text, width)
         case "cas" if _is_list(value) and len(value) == 2:
             return _clip(f"set{key} to {short(value[1], 16)} if it is {short(value[0], 16)}", width)

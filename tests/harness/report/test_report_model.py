@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import gzip
 import itertools
 import json
@@ -116,6 +117,15 @@ def test_an_anomaly_that_does_not_count_is_shown_as_allowed_and_last() -> None:
         ("G-single", True),
         ("G2-item", False),
     ]
+
+
+def test_the_headline_says_the_verdict_once_and_examples_stand_apart() -> None:
+    run = bank_of_lists()
+    told = "Invalid: not serializable: write skew seen 40 times. For example: Pair 7. Nobody. This is a known issue: X (link)."
+    page = make_page(dataclasses.replace(run, sentence=told))
+    assert page.sentence == "Not serializable: write skew seen 40 times."
+    assert page.more == "For example: Pair 7. Nobody.", "known issues have a place of their own"
+    assert "X (link)" in make_page(dataclasses.replace(run, sentence=told, known_issues=[])).more
 
 
 def test_names_follow_the_sentence() -> None:
@@ -284,4 +294,7 @@ def test_faults_in_words() -> None:
     assert figures.measured("dropped_packets", 12) == "dropped packets 12"
     assert figures.measured("alive", False) == "not alive"
     assert figures.measured("pids", [1, 2]) == "pids 1, 2"
+    assert figures.measured("died", {"n1": list(range(10, 25))}) == "died 15 (10, 11, 12 …)"
+    assert figures.measured("took_ms", {"n1": 4.125, "n2": 3}) == "took n1 4.125 ms, n2 3 ms"
+    assert figures.measured("skew_s", {"n1": None}) == figures.measured("states", {}) == ""
     assert figures.flat({"a_b": {"c": 1, "d": None}, "e": [], "f": True}) == [("a b · c", "1"), ("f", "yes")]
