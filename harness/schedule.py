@@ -10,7 +10,7 @@ a heal that failed is tried again after a second. The lane itself heals what is 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -19,6 +19,7 @@ from harness.fault import Fault
 from harness.generator import PENDING, Context, Generator, Pending, Step
 from harness.generator.timing import SECOND_NS
 from harness.op import Op
+from harness.options import Option
 from nemeses.base import Nemesis, Setting
 
 HEAL_AGAIN_NS = SECOND_NS
@@ -32,16 +33,34 @@ class Times(msgspec.Struct, frozen=True, kw_only=True):
     rest_s: tuple[float, float] = (2.0, 5.0)
 
 
-def times_for(kind: str, run_s: float) -> Times:
+SCHEDULE_OPTIONS: dict[str, Option] = {
+    "hold": Option(0.0, "how long each fault is kept up, seconds (0: drawn, by the run's length)"),
+    "rest": Option(0.0, "time between two faults of a kind, seconds (0: drawn, by the run's length)"),
+}
+"""What OPTS= may say about every lane."""
+
+
+def times_for(kind: str, run_s: float, *, alone: bool = False, options: Mapping[str, Any] | None = None) -> Times:
     """Lengths that give a run of `run_s` seconds several faults of each kind, with time to recover in between.
 
+    alone: there is one node, so that a kill or a pause stops everything: kept short, or little would be done at all.
+    options: see SCHEDULE_OPTIONS.
     Stalls are kept up for most of the run: they harm nothing, and what they find needs transactions that stay open
     while thousands of others commit.
     """
     unit_s = min(max(run_s / 30, 0.1), 2.0)
+    times = Times(warm_up_s=(unit_s, 3 * unit_s), hold_s=(2 * unit_s, 5 * unit_s), rest_s=(2 * unit_s, 5 * unit_s))
     if kind == "stall":
-        return Times(warm_up_s=(0.5 * unit_s, unit_s), hold_s=(8 * unit_s, 12 * unit_s), rest_s=(0.5 * unit_s, unit_s))
-    return Times(warm_up_s=(unit_s, 3 * unit_s), hold_s=(2 * unit_s, 5 * unit_s), rest_s=(2 * unit_s, 5 * unit_s))
+        times = Times(warm_up_s=(0.5 * unit_s, unit_s), hold_s=(8 * unit_s, 12 * unit_s), rest_s=(0.5 * unit_s, unit_s))
+    elif alone and kind in ("kill", "pause"):
+        times = Times(warm_up_s=times.warm_up_s, hold_s=(0.5, 2.0), rest_s=(4 * unit_s, 8 * unit_s))
+    chosen = options or {}
+    hold_s, rest_s = chosen.get("hold") or 0.0, chosen.get("rest") or 0.0
+    return Times(
+        warm_up_s=times.warm_up_s,
+        hold_s=(hold_s, hold_s) if hold_s else times.hold_s,
+        rest_s=(rest_s, rest_s) if rest_s else times.rest_s,
+    )
 
 
 class FaultSchedule(msgspec.Struct, frozen=True):
@@ -97,4 +116,5 @@ def fault_schedule(nemesis: Nemesis, setting: Setting, *, time_s: float) -> Faul
     def plan(rng: random.Random) -> tuple[list[str], dict[str, Any]]:
         return nemesis.plan(setting, rng)
 
-    return FaultSchedule(nemesis.kind, plan, times_for(nemesis.kind, time_s))
+    times = times_for(nemesis.kind, time_s, alone=len(setting.cluster.nodes) == 1, options=setting.options)
+    return FaultSchedule(nemesis.kind, plan, times)
