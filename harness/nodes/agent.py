@@ -1030,6 +1030,7 @@ class Database:
         held = self.lock.acquire(timeout=1.0)
         try:
             self.paused = False
+            asleep = [each.pid for each in self.members() if each.state == "T"]
             restored, failed = self.reset_clock()
             killed = []
             for each in self.members():
@@ -1042,7 +1043,8 @@ class Database:
                     if send(each, signal.SIGKILL):
                         killed.append(each.pid)
             self.suspect = False
-            resumed = self.resume()["pids"]
+            self.resume()
+            resumed = [pid for pid in asleep if pid not in killed]
             return {"clocks_restored": restored, "killed": killed, "resumed": resumed}
         finally:
             if held:
