@@ -95,7 +95,7 @@ def model_of(plan: TestPlan, workload: Workload) -> str:
 
 
 def known_issues(plan: TestPlan, version: str, verdict: Verdict) -> list[KnownIssue]:
-    """The target's known issues that fit what was found, at this version, workload and with these faults."""
+    """The target's known issues that fit what was found, at this version, with these options and faults."""
     counted = {anomaly.type for anomaly in verdict.anomalies if anomaly.counts}
     return [
         issue
@@ -104,6 +104,7 @@ def known_issues(plan: TestPlan, version: str, verdict: Verdict) -> list[KnownIs
         and (not issue.workloads or plan.workload in issue.workloads)
         and (not issue.anomalies or counted & set(issue.anomalies))
         and set(issue.needs) <= set(plan.faults)
+        and all(plan.options.get(name) == value for name, value in issue.options.items())
         and counted
     ]
 

@@ -110,6 +110,7 @@ class KnownIssue(msgspec.Struct, frozen=True):
 
     versions: (first affected, first fixed) pairs, as text; "" for "all before" or "not fixed yet".
     workloads, anomalies: where it shows; an empty tuple means any. needs: kinds of faults without which it is another.
+    options: values that the target's options must have, by name.
     """
 
     name: str
@@ -119,6 +120,7 @@ class KnownIssue(msgspec.Struct, frozen=True):
     workloads: tuple[str, ...] = ()
     anomalies: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    options: Mapping[str, Any] = {}
 
     def covers(self, version: str) -> bool:
         """Whether this version of the database has the issue; False for a version that can't be read."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from harness.target import Claim
 
 MANUAL = "https://www.postgresql.org/docs/current/transaction-iso.html"
@@ -34,3 +37,23 @@ CLAIMS: dict[str, Claim] = {
         link=f"{MANUAL}#XACT-READ-COMMITTED",
     ),
 }
+
+READ_THEN_WRITE = Claim(
+    model=None,
+    words=(
+        "Nothing is promised for a value that a client reads and writes back at Read Committed: what others wrote in"
+        " between is lost. The manual: this level's partial isolation is adequate for many applications; however, it is"
+        " not sufficient for all cases."
+    ),
+    link=f"{MANUAL}#XACT-READ-COMMITTED",
+)
+"""An append made so is no single step at this level: a verdict about appends would not be one about the database."""
+
+
+def claim(workload: str, options: Mapping[str, Any]) -> Claim:
+    """What holds for the workload at these options of the target."""
+    isolation = options["isolation"]
+    unguarded = options["append"] == "read-write" and options["lock"] == "none"
+    if workload == "append" and isolation == "read-committed" and unguarded:
+        return READ_THEN_WRITE
+    return CLAIMS[isolation]

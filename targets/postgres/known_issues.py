@@ -23,6 +23,7 @@ KNOWN_ISSUES: tuple[KnownIssue, ...] = (
         versions=(("9.1", ""),),
         workloads=("append", "write-skew"),
         anomalies=WRITE_SKEW,
+        options={"isolation": "serializable"},
     ),
     KnownIssue(
         name="serializable: G2-item with INSERT ... ON CONFLICT",
@@ -34,5 +35,6 @@ KNOWN_ISSUES: tuple[KnownIssue, ...] = (
         versions=(("18.4", ""),),
         workloads=("append",),
         anomalies=WRITE_SKEW[1:],
+        options={"isolation": "serializable", "append": "concat", "rows": "insert"},
     ),
 )

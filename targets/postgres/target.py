@@ -18,7 +18,7 @@ from harness.nodes.base import Cluster, Database, Node
 from harness.options import Option
 from harness.target import Claim, SessionContext, SessionFactory, Timeouts
 from targets.postgres.append import AppendSessions
-from targets.postgres.claims import CLAIMS
+from targets.postgres.claims import CLAIMS, claim
 from targets.postgres.connection import CannotConnect, Connection, ConnectionLost, ServerError
 from targets.postgres.embedded import FOLDERS, tree_on
 from targets.postgres.known_issues import KNOWN_ISSUES
@@ -81,7 +81,7 @@ class Postgres:
 
     @classmethod
     def claim(cls, workload: str, options: Mapping[str, Any]) -> Claim:
-        return CLAIMS[options["isolation"]]
+        return claim(workload, options)
 
     def start(self, cluster: Cluster) -> None:
         """Raises InfrastructureError, UsageError."""
