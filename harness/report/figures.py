@@ -257,8 +257,8 @@ def _quantity(value: Any, unit: str) -> str:
     if value is None or value in ([], {}, (), ""):
         return ""
     if isinstance(value, (list, tuple)):
-        shown = ", ".join(short(one, 40) for one in value[:3])
-        return f"{len(value)} ({shown} …)" if len(value) > 4 else ", ".join(short(one, 40) for one in value)
+        shown = ", ".join(_quantity(one, unit) or "none" for one in value[: 3 if len(value) > 4 else 4])
+        return f"{len(value)} ({shown} …)" if len(value) > 4 else shown
     if isinstance(value, Mapping):
         return ", ".join(f"{short(key, 20)} {short(one, 40)}" for key, one in value.items())
     text = f"{value:.4g}" if isinstance(value, float) else short(value, 120)

@@ -338,6 +338,12 @@ MODELS: dict[str, Model] = {
     )
 }
 
+STRONGER: dict[str, str] = {
+    "strong-session-": ", and each client sees its own earlier work",
+    "strong-": ", and all that had ended before it began is seen",
+}
+"""Beginnings of models' names, and what each adds."""
+
 EDGE_KINDS: dict[str, tuple[str, str]] = {
     "ww": ("overwritten by", "the first wrote a version that the second's write came after"),
     "wr": ("seen by", "the second read what the first wrote"),
@@ -371,4 +377,10 @@ def term(name: str) -> Term:
 
 def model(name: str) -> Model:
     """The plain words for a consistency model; for an unknown one, a model without a meaning."""
-    return MODELS.get(name) or Model(name, name.replace("-", " ").capitalize(), "")
+    if name in MODELS:
+        return MODELS[name]
+    title = name.replace("-", " ").capitalize()
+    for prefix, more in STRONGER.items():
+        if name.startswith(prefix) and (base := MODELS.get(name.removeprefix(prefix))):
+            return Model(name, title, base.meaning + more)
+    return Model(name, title, "")

@@ -121,7 +121,8 @@ def test_an_anomaly_that_does_not_count_is_shown_as_allowed_and_last() -> None:
 
 def test_the_headline_says_the_verdict_once_and_examples_stand_apart() -> None:
     run = bank_of_lists()
-    told = "Invalid: not serializable: write skew seen 40 times. For example: Pair 7. Nobody. This is a known issue: X (link)."
+    told = "Invalid: not serializable: write skew seen 40 times. For example: Pair 7. Nobody."
+    told += " This is a known issue: X (link)."
     page = make_page(dataclasses.replace(run, sentence=told))
     assert page.sentence == "Not serializable: write skew seen 40 times."
     assert page.more == "For example: Pair 7. Nobody.", "known issues have a place of their own"

@@ -1,0 +1,58 @@
+"""The glossary knows every name that a verdict can have, and the docs say the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from checkers import models
+from harness.report.glossary import ANOMALIES, EDGE_KINDS, MODELS, model, term
+from harness.report.glossary_text import markdown
+from harness.verdict_text import plain_name
+
+DOC = Path(__file__).parents[3] / "docs" / "reading-a-report.md"
+
+
+def test_the_docs_hold_the_same_glossary() -> None:
+    text = DOC.read_text("utf-8")
+    assert markdown() in text, "run `python -m harness.report.glossary_text` and replace the docs' glossary"
+    for kind, (reads, meaning) in EDGE_KINDS.items():
+        assert f"| `{kind}` | {reads} | {meaning} |" in text
+
+
+@pytest.mark.parametrize("name", sorted(models.MODELS))
+def test_every_model_has_a_meaning(name: str) -> None:
+    assert model(name).meaning
+
+
+@pytest.mark.parametrize(
+    "base", ["G0", "G1a", "G1b", "G1c", "G-single", "G-nonadjacent", "G2", "lost-update", "stale-read"]
+)
+def test_console_and_report_use_the_same_words(base: str) -> None:
+    assert plain_name(base) == ANOMALIES[base].title.lower() or base in ("G2",)
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [
+        ("G2-item", "Write skew"),
+        ("G2-item-realtime", "Write skew in real time"),
+        ("G-single-item-process", "Read skew within a session"),
+        ("G-nonadjacent-item", "Inconsistent snapshots"),
+        ("G1c-realtime", "Circular information flow in real time"),
+        ("PL-SI-cycle-exists", "A contradiction"),
+        ("something-new", "Something new"),
+    ],
+)
+def test_endings_are_understood(name: str, title: str) -> None:
+    assert term(name).title == title
+    assert term(name).name == name
+    assert ("real time" in term(name).meaning) == name.endswith("-realtime")
+
+
+def test_words_are_short_and_plain() -> None:
+    for entry in ANOMALIES.values():
+        assert entry.meaning.endswith(".") and entry.harm.endswith("."), entry.name
+        assert len(entry.meaning) < 320 and len(entry.title) < 40
+    assert len(MODELS) >= 25
