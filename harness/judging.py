@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,9 +58,18 @@ def check(
 
 
 def judge(
-    history: History, workload: Workload, *, model: str, options: Mapping[str, Any], plan: TestPlan | None = None
+    history: History,
+    workload: Workload,
+    *,
+    model: str,
+    options: Mapping[str, Any],
+    plan: TestPlan | None = None,
+    never_recovered: Sequence[str] = (),
 ) -> Verdict:
-    """The combined verdict of the workload's checkers; for a run of ours (`plan` given) idleness is judged too."""
+    """The combined verdict of the workload's checkers; for a run of ours (`plan` given) idleness is judged too.
+
+    never_recovered: nodes that did not serve again after the last heal, each with its last error.
+    """
     asked = CheckOptions(model=model, workload=dict(options))
     verdicts = {name: checker.check(history, asked) for name, checker in workload.checkers.items()}
     verdicts["stats"] = Stats().check(history, asked)
@@ -68,6 +77,9 @@ def judge(
     if plan is not None:
         activity = Activity(fs=workload.needed_fs(plan.options), floor=workload.floor, fault_kinds=plan.faults)
         verdicts["activity"] = activity.check(history, asked)
+    if never_recovered:
+        reasons = [f"after the last heal {node}" for node in never_recovered]
+        verdicts["recovery"] = Verdict("unknown", "recovery", reasons=reasons)
     return compose(verdicts, model=model)
 
 
@@ -77,11 +89,13 @@ def judge_run(folder: RunFolder, *, workload: str | None = None, model: str | No
     if workload is not None and workload != plan.workload:
         raise UsageError(f"{folder.path} recorded the workload {plan.workload!r}, not {workload!r}")
     found = find_workload(plan.workload)
-    proved = folder.read_environment().get("faults_proved")
+    environment = folder.read_environment()
+    proved = environment.get("faults_proved")
     if proved is not None:
         plan = msgspec.structs.replace(plan, faults=tuple(proved))
     asked = model or model_of(plan, found)
-    return judge(read_history(folder.path), found, model=asked, options=plan.options, plan=plan)
+    never = environment.get("never_recovered") or ()
+    return judge(read_history(folder.path), found, model=asked, options=plan.options, plan=plan, never_recovered=never)
 
 
 def claim_of(plan: TestPlan) -> Claim:

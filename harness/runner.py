@@ -206,7 +206,7 @@ class _Execution:
         interpreter.mark("recovery")
         phase = interpreter.run(self._on_each_node("recovery", limit_s, nodes))
         self.environment["never_recovered"] = [
-            f"{node.name}: {phase.last_errors.get(node.name, 'no answer')}"
+            f"{node.name} did not serve again within {limit_s:g} s: {phase.last_errors.get(node.name, 'no answer')}"
             for node in cluster.nodes
             if not phase.ok_nodes[node.name] and not phase.stopped
         ]

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from types import TracebackType
+from typing import Any, Protocol, Self
 
 import msgspec
 
@@ -87,11 +88,13 @@ class Node(Protocol):
     name: str
     address: str
     """Where the other nodes and, on Linux, the controller reach it."""
-    agent: Agent
     database: Database | None
     """What `install` was given."""
     home: str
     """A directory of this node's own, writable by the database's user, where a target may `put` files."""
+
+    @property
+    def agent(self) -> Agent: ...
 
     def port(self, port: int) -> int:
         """Where the database must listen to be what others know as `port`: docker: the same; local: a free one, fixed for the run."""
@@ -137,13 +140,20 @@ class Node(Protocol):
 class Cluster(Protocol):
     """The nodes of one run. A context manager: leaving it heals, stops the agents and removes what it made."""
 
-    run_id: str
-    substrate: str
-    nodes: Sequence[Node]
+    @property
+    def run_id(self) -> str: ...
 
-    def __enter__(self) -> Cluster: ...
+    @property
+    def substrate(self) -> str: ...
 
-    def __exit__(self, *exc: object) -> None: ...
+    @property
+    def nodes(self) -> Sequence[Node]: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
 
     def check(self) -> None:
         """Raises `InfrastructureError` when an agent or a sandbox was lost."""
