@@ -217,7 +217,7 @@ def _judged(run: ReportInput) -> Judged | None:
 def _facts(run: ReportInput, operations: Operations, windows: list[Window]) -> list[tuple[str, str, str]]:
     """(figure, what it counts, note): the row of figures under the verdict."""
     counts = figures.outcomes(operations)
-    told = f"{counts['ok']:,} ok · {counts['fail']:,} failed · {counts['info']:,} unknown"
+    told = f"{counts['ok']:,} ok · {counts['fail']:,} fail · {counts['info']:,} info"
     facts = [(f"{len(operations):,}", "operations", told)]
     if operations.timed:
         span_s = (int(operations.end_ns.max()) - int(operations.begin_ns.min())) / 1e9 if len(operations) else 0.0

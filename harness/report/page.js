@@ -229,7 +229,7 @@
         }
         clip(s, () => {
           const from = firstAfter(view.from - longest), to = firstAfter(view.to), size = to - from > 30000 ? 1.6 : to - from > 4000 ? 2.2 : 3.2;
-          for (const code of [1, 2, 3]) {
+          for (const code of [2, 1, 3]) {
             s.g.fillStyle = colors[OUTCOMES[code]];
             s.g.globalAlpha = code === 1 ? (to - from > 8000 ? 0.3 : 0.55) : 0.85;
             for (let i = from; i < to; i++) if (columns.outcome[i] === code && end[i] >= view.from) s.g.fillRect(s.x(end[i]) - size / 2, this.y(end[i] - begin[i], bottom) - size / 2, code === 1 ? size : size + 0.8, code === 1 ? size : size + 0.8);
@@ -274,7 +274,7 @@
         for (let row = 0; row < rows; row += every) label(s, String(row), row * rowHeight + rowHeight / 2);
         clip(s, () => {
           const from = firstAfter(view.from - longest), to = firstAfter(view.to), tall = Math.max(rowHeight - 2, 2);
-          for (const code of [1, 2, 3]) {
+          for (const code of [2, 1, 3]) {
             const last = new Float64Array(rows).fill(-1);
             s.g.fillStyle = colors[OUTCOMES[code]];
             for (let i = from; i < to; i++) {
