@@ -16,6 +16,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -63,16 +64,16 @@ def main() -> None:
         {"type": "invoke", "process": 0, "f": "txn", "value": [["append", 0, 1], ["r", 0, None]]},
         {"type": "ok", "process": 0, "f": "txn", "value": [["append", 0, 1], ["r", 0, [1]]]},
     ]
-    timed("compiled code loaded", lambda: checker.check(History.from_ops(tiny), options))
+    timed("compiled code loaded", partial(checker.check, History.from_ops(tiny), options))
     for path in arguments.paths:
         print(path)
         gc.disable()
-        ops = timed("read (simple reader)", lambda path=path: read_simple_edn(path))
-        history = timed("history", lambda ops=ops: History.from_ops(ops))
+        ops = timed("read (simple reader)", partial(read_simple_edn, path))
+        history = timed("history", partial(History.from_ops, ops))
         del ops
         for _ in range(arguments.repeat):
-            columns = timed("columns", lambda history=history: columns_of(history))
-            verdict = timed("check", lambda columns=columns: checker.check_columns(columns, options))
+            columns = timed("columns", partial(columns_of, history))
+            verdict = timed("check", partial(checker.check_columns, columns, options))
         gc.enable()
         peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 if sys.platform == "darwin" else 1024)
         print(f"  {verdict.verdict} {verdict.anomaly_counts} {verdict.stats}; peak {peak_mb:,.0f} MB")

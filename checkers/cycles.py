@@ -47,6 +47,8 @@ from checkers.graph_kernels import components, rows, shortest_returns
 
 EDGES_LOOKED_AT_MAX = 20_000_000
 """For one kind in one component: about a quarter of a second."""
+EDGES_LOOKED_AT_IN_PASSING_MAX = 50_000
+"""For one try at a further kind in a component whose worst kind is known."""
 TRIED_PER_COMPONENT_MAX = 64
 TRIED_MAX = 4096
 """How many pairs of rw edges are tried for a G2 of its own where a worse kind is at home; likewise G-nonadjacent."""
@@ -144,14 +146,14 @@ class _Finder:
         edges = part.edge[label[graph.source[part.edge]] == label[graph.target[part.edge]]]
         edges = edges[graph.kind[edges] == needed]
         done = self._done[kind][: graph.nodes]
-        skip = self._report_pairs(kind, strength, label) | set(np.unique(label[done]).tolist())
+        skip = self._report_pairs(kind, strength, label) | _holding(label, done)
         for cycle, _, _ in self._shortest(part, *_grouped(edges, label[graph.source[edges]], skip)):
             if cycle is not None and classify(cycle) == (kind, strength):
                 self._report(cycle)
-        done |= np.isin(label, np.unique(label[graph.source[edges]]))
+        done |= _holding(label, graph.source[edges])[label]
 
     def _start_commit(self, strength: int, mask: np.ndarray) -> np.ndarray:
-        """G-single and G-nonadjacent. Returns the transactions on cycles without two rw in a row, as a mask of nodes."""
+        """G-single and G-nonadjacent. Returns a mask of the nodes on cycles without two rw in a row."""
         graph, t = self._graph, self._txns
         split = self._split(mask)
         label, starts = split.label, self._split_source(split)
@@ -163,7 +165,7 @@ class _Finder:
         against = against[graph.kind[split.edge[against]] == RW]
 
         shown = self._report_pairs(SINGLE, strength, label)
-        with_single = shown | set(np.unique(label[self._done[SINGLE]]).tolist())
+        with_single = shown | _holding(label, self._done[SINGLE])
         flat = self._rows(mask & (graph.kind != RW), self._rows(mask).label)
         groups, bounds = _grouped(against, label[starts[against]], with_single)
         for (cycle, _, whole), component in zip(
@@ -171,30 +173,32 @@ class _Finder:
         ):
             if cycle is not None:
                 self._report(cycle)
-                with_single.add(component)
+                with_single[component] = True
             elif not whole:
                 self._search.undecided.append(
                     f"a knot of dependencies was too large to look for every {name_of(SINGLE, strength)}: "
                     f"it is named {name_of(NONADJACENT, strength)}"
                 )
-        self._done[SINGLE] |= np.isin(label, list(with_single))
+        self._done[SINGLE] |= with_single[label]
 
-        done = set(np.unique(label[self._done[NONADJACENT]]).tolist())
-        found: set[int] = set()
-        for component, cycle in self._lenient_walks(split, starts, against, done):
-            fits = classify(cycle) == (NONADJACENT, strength)
-            missed = component not in with_single and classify(cycle) == (SINGLE, strength)
-            if component not in found and (fits or missed):
-                self._report(cycle)
-                found.add(component)
-        self._done[NONADJACENT] |= np.isin(label, list(found))
+        found = _holding(label, self._done[NONADJACENT])
+        groups, bounds = _grouped(against, label[starts[against]], found)
+        tried = _some_of_each(groups, bounds)
+        own = ~with_single[label[starts[tried]]]
+        for candidates, budget in ((tried[own], EDGES_LOOKED_AT_MAX), (tried[~own], EDGES_LOOKED_AT_IN_PASSING_MAX)):
+            for component, cycle in self._lenient_walks(split, starts, candidates, budget):
+                fits = classify(cycle) == (NONADJACENT, strength)
+                missed = not with_single[component] and classify(cycle) == (SINGLE, strength)
+                if not found[component] and (fits or missed):
+                    self._report(cycle)
+                    found[component] = True
+        self._done[NONADJACENT] |= found[label]
         return lenient
 
     def _lenient_walks(
-        self, split: _Rows, starts: np.ndarray, against: np.ndarray, done: set[int]
+        self, split: _Rows, starts: np.ndarray, tried: np.ndarray, budget: int
     ) -> Iterator[tuple[int, Cycle]]:
-        """(component, cycle without two rw in a row) through some of the rw edges of each component."""
-        tried = _some_of_each(*_grouped(against, split.label[starts[against]], done))
+        """(component, cycle without two rw in a row) through some rw edges of the split graph."""
         best, path_start, path, _ = shortest_returns(
             split.first,
             split.order,
@@ -205,7 +209,7 @@ class _Finder:
             starts[tried],
             np.full(len(tried), -1),
             np.arange(len(tried) + 1),
-            EDGES_LOOKED_AT_MAX // 16,
+            budget,
         )
         for i, position in enumerate(tried.tolist()):
             if best[i] < 0:
@@ -221,12 +225,12 @@ class _Finder:
         edges = part.edge[label[graph.source[part.edge]] == label[graph.target[part.edge]]]
         against = edges[graph.kind[edges] == RW]
         done = self._done[G2][: graph.nodes]
-        skip = self._report_pairs(G2, strength, label) | set(np.unique(label[done]).tolist())
-        mixed = set(np.unique(label[lenient]).tolist())
+        skip = self._report_pairs(G2, strength, label) | _holding(label, done)
+        mixed = _holding(label, lenient)
         for cycle, _, _ in self._shortest(part, *_grouped(against, label[graph.source[against]], skip | mixed)):
             if cycle is not None:
                 self._report(cycle)
-        there, onward = self._rw_in_a_row(against[np.isin(label[graph.source[against]], list(mixed - skip))], label)
+        there, onward = self._rw_in_a_row(against[(mixed & ~skip)[label[graph.source[against]]]], label)
         best, path_start, path, _ = shortest_returns(
             part.first,
             part.order,
@@ -237,7 +241,7 @@ class _Finder:
             graph.source[there],
             graph.target[there].astype(np.int64),
             np.arange(len(there) + 1),
-            EDGES_LOOKED_AT_MAX // 16,
+            EDGES_LOOKED_AT_IN_PASSING_MAX,
         )
         found: set[int] = set()
         for i in np.flatnonzero(best >= 0).tolist():
@@ -249,7 +253,7 @@ class _Finder:
             if classify(cycle) == (G2, strength):
                 self._report(cycle)
                 found.add(component)
-        done |= np.isin(label, np.unique(label[graph.source[against]]))
+        done |= _holding(label, graph.source[against])[label]
 
     def _rw_in_a_row(self, against: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Some pairs of rw edges of which one leads to where the other begins; those between transactions."""
@@ -305,7 +309,7 @@ class _Finder:
     def _shortest(
         self, part: _Rows, candidates: np.ndarray, bounds: np.ndarray
     ) -> Iterator[tuple[Cycle | None, int, bool]]:
-        """For each group of candidate edges the shortest cycle of one of them and a way back; whether all were tried."""
+        """For each group of candidate edges the shortest cycle of one of them and a way back; if all were tried."""
         graph = self._graph
         best, path_start, path, whole = shortest_returns(
             part.first,
@@ -366,16 +370,19 @@ class _Finder:
         by_session, _ = self._timing.ended_before(np.array([step.source]), np.array([step.target]))
         return Step(step.source, step.target, PROCESS if by_session[0] else step.kind)
 
-    def _report_pairs(self, kind: int, strength: int, label: np.ndarray) -> set[int]:
-        """Report all two-transaction cycles of one type, those of different components first; where they lie."""
+    def _report_pairs(self, kind: int, strength: int, label: np.ndarray) -> np.ndarray:
+        """Report the two-transaction cycles of one type, first one for each component; the components that hold one."""
         places = self._pairs.of(kind, strength)
+        own = label[self._graph.source[self._pairs.there[places]]]
+        holding = np.zeros(int(label.max(initial=-1)) + 1, bool)
+        holding[own] = True
         if not len(places):
-            return set()
+            return holding
         entry = self._entry(kind, strength)
         entry.count += len(places)
-        own = label[self._graph.source[self._pairs.there[places]]]
-        _, first = np.unique(own, return_index=True)
-        for place in places[np.sort(first)][: self._limit].tolist():
+        first = np.full(len(holding), -1)
+        first[own[::-1]] = places[::-1]
+        for place in np.sort(first[first >= 0])[: self._limit].tolist():
             there, back = int(self._pairs.there[place]), int(self._pairs.back[place])
             step = self._step(there)
             if back >= 0:
@@ -383,7 +390,7 @@ class _Finder:
             else:
                 order = PROCESS if back == BY_SESSION else REALTIME
                 entry.cycles.append([step, Step(step.target, step.source, order)])
-        return set(np.unique(own).tolist())
+        return holding
 
     def _entry(self, kind: int, strength: int) -> CycleKind:
         name = name_of(kind, strength)
@@ -400,9 +407,16 @@ def _joined(first: Step, second: Step) -> Step:
     return Step(first.source, second.target, first.kind, first.source_mop, second.target_mop)
 
 
-def _grouped(items: np.ndarray, label: np.ndarray, skip: set[int]) -> tuple[np.ndarray, np.ndarray]:
-    """(items, bounds): the items component by component, without those to skip."""
-    keep = ~np.isin(label, list(skip)) if skip else np.ones(len(items), bool)
+def _holding(label: np.ndarray, items: np.ndarray) -> np.ndarray:
+    """bool[components]: those that hold any of the items (a mask or numbers of labelled nodes)."""
+    holding = np.zeros(int(label.max(initial=-1)) + 1, bool)
+    holding[label[items]] = True
+    return holding
+
+
+def _grouped(items: np.ndarray, label: np.ndarray, skip: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(items, bounds): the items component by component, without those of components to skip."""
+    keep = ~skip[label]
     items, label = items[keep], label[keep]
     order = np.argsort(label, kind="stable")
     changes = np.flatnonzero(np.diff(label[order])) + 1

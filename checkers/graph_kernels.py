@@ -12,10 +12,57 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+NO_LENGTH = 2**62
+
+
+def rows(source: np.ndarray, nodes: int) -> tuple[np.ndarray, np.ndarray]:
+    """(first, order): the edges of each node, in the order in which they are given."""
+    return _rows(np.ascontiguousarray(source, np.int32), nodes)
+
+
+def components(first: np.ndarray, order: np.ndarray, target: np.ndarray, nodes: int) -> np.ndarray:
+    """int32[nodes]: the strongly connected component of each node, numbered so that edges lead to lower numbers."""
+    return _components(first, order, np.ascontiguousarray(target, np.int32), nodes)
+
+
+def shortest_returns(
+    first: np.ndarray,
+    order: np.ndarray,
+    target: np.ndarray,
+    weight: np.ndarray,
+    label: np.ndarray,
+    begins: np.ndarray,
+    ends: np.ndarray,
+    avoid: np.ndarray,
+    groups: np.ndarray,
+    budget: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """For each group of candidates the shortest of the paths begins[i] ⇝ ends[i].
+
+    Candidates groups[g]:groups[g + 1] are group g. A path stays in the component of its end and avoids node avoid[i].
+    weight: int8[e], 0 or 1, the length of each edge. budget: how many edges may be looked at for one group.
+    Returns (best, path_start, path, whole): best[g] the candidate, -1 where there is no path; its edges are
+    path[path_start[g] : path_start[g + 1]]; whole[g]: all candidates were tried (a path of one step ends the search).
+    """
+    if len(groups) <= 1:
+        none = np.empty(0, np.int64)
+        return none, np.zeros(1, np.int64), none, np.empty(0, bool)
+    return _shortest_returns(
+        first,
+        order,
+        np.ascontiguousarray(target, np.int32),
+        np.ascontiguousarray(weight, np.int8),
+        label,
+        np.ascontiguousarray(begins, np.int64),
+        np.ascontiguousarray(ends, np.int64),
+        np.ascontiguousarray(avoid, np.int64),
+        np.ascontiguousarray(groups, np.int64),
+        budget,
+    )
+
 
 @njit(cache=True)
-def rows(source, nodes):  # type: ignore[no-untyped-def]
-    """(first, order): the edges of each node, in the order in which they are given."""
+def _rows(source, nodes):
     first = np.zeros(nodes + 1, np.int64)
     for edge in range(len(source)):
         first[source[edge] + 1] += 1
@@ -30,8 +77,7 @@ def rows(source, nodes):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def components(first, order, target, nodes):  # type: ignore[no-untyped-def]
-    """int32[nodes]: the strongly connected component of each node, numbered so that edges lead to lower numbers."""
+def _components(first, order, target, nodes):
     label = np.full(nodes, -1, np.int32)
     number = np.zeros(nodes, np.int32)
     low = np.zeros(nodes, np.int32)
@@ -82,14 +128,7 @@ def components(first, order, target, nodes):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def shortest_returns(first, order, target, weight, label, begins, ends, avoid, groups, budget):  # type: ignore[no-untyped-def]
-    """For each group of candidates the shortest of the paths begins[i] ⇝ ends[i].
-
-    Candidates groups[g]:groups[g + 1] are group g. A path stays in the component of its end and avoids node avoid[i].
-    weight: int8[e], 0 or 1, the length of each edge. budget: how many edges may be looked at for one group.
-    Returns (best, path_start, path, whole): best[g] the candidate, -1 where there is no path; its edges are
-    path[path_start[g] : path_start[g + 1]]; whole[g]: all candidates were tried (a path of one step ends the search).
-    """
+def _shortest_returns(first, order, target, weight, label, begins, ends, avoid, groups, budget):
     nodes = len(first) - 1
     group_count = len(groups) - 1
     stamp = np.zeros(nodes, np.int32)
@@ -104,7 +143,7 @@ def shortest_returns(first, order, target, weight, label, begins, ends, avoid, g
     path = np.empty(64, np.int64)
     run = 0
     for group in range(group_count):
-        best_length = np.int64(np.iinfo(np.int64).max)
+        best_length = NO_LENGTH
         base = path_start[group]
         path_start[group + 1] = base
         looked = 0
@@ -123,10 +162,10 @@ def shortest_returns(first, order, target, weight, label, begins, ends, avoid, g
             here_count = 1
             length = 0
             reached = begin == end
-            while here_count > 0 and not reached and length < best_length:
+            while here_count > 0 and not reached and length < best_length and looked <= budget:
                 there_count = 0
                 at = 0
-                while at < here_count and not reached:
+                while at < here_count and not reached and looked <= budget:
                     node = here[at]
                     at += 1
                     if closed[node] == run:
@@ -155,12 +194,17 @@ def shortest_returns(first, order, target, weight, label, begins, ends, avoid, g
                             there_count += 1
                 if reached:
                     break
+                if looked > budget:
+                    break
                 length += 1
                 if stamp[end] == run:
                     reached = True
                     break
                 here, there = there, here
                 here_count = there_count
+            if not reached and looked > budget:
+                whole[group] = False
+                break
             if not reached or length >= best_length:
                 continue
             best_length = length

@@ -65,7 +65,8 @@ class ListAppend:
             for kind in cycles.kinds.values()
         ]
         open_writers = {key: txn[mops].tolist() for key, mops in depends.open_writes.items()}
-        opened = judge_open_orders(depends.graph, open_writers, set(cycles.kinds), deadline)
+        evidence = {name for part in found for name in part.evidence}
+        opened = judge_open_orders(depends.graph, open_writers, evidence, deadline)
         if opened.conflicts:
             shown = [explainer.open_order(opened.type, c) for c in opened.conflicts[: options.max_shown]]
             found.append(Found(opened.type, len(opened.conflicts), shown, {opened.type}))

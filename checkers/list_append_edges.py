@@ -59,7 +59,9 @@ def dependencies(columns: TxnColumns, txn: np.ndarray, versions: Versions) -> De
     # how many of the certain appends come before each version: where a read of that length stands in the chain
     before = np.concatenate(([0], np.cumsum(certain)))
     reads = np.flatnonzero(
-        (columns.function == READ) & (columns.status[txn] == OK) & versions.usable[columns.key] if n else np.empty(0, bool)
+        (columns.function == READ) & (columns.status[txn] == OK) & versions.usable[columns.key]
+        if n
+        else np.empty(0, bool)
     )
     saw_own = np.zeros(len(reads), bool)
     seen = versions.last_writer[reads]

@@ -77,8 +77,8 @@ class Explainer:
         return Anomaly(
             type=type_,
             ops=sorted(int(columns.op[txn]) for txn in conflict.txns),
-            sentence=f"{who}: no read tells {pairs}, but in every possible order at least one of them worked on a state of "
-            f"the database that never existed ({'; '.join(known)}).",
+            sentence=f"{who}: no read tells {pairs}, but in every possible order at least one of them worked on a state "
+            f"of the database that never existed ({'; '.join(known)}).",
             key=columns.keys[keys[0]] if len(keys) == 1 else None,
             sub_history=sorted({index for txn in conflict.txns for index in columns.records(txn)}),
         )
@@ -105,7 +105,9 @@ class Explainer:
         else:
             headline = _HEADLINES[kind] + _BY_STRENGTH.get(strength, "")
         if kind == G1C and len(cycle) == 2 and strength:
-            second, first = (full[0], full[1]) if cycle[0].kind == PROCESS or cycle[0].source_mop == NO_MOP else full[::-1]
+            second, first = (
+                (full[0], full[1]) if cycle[0].kind == PROCESS or cycle[0].source_mop == NO_MOP else full[::-1]
+            )
         elif kind == G0 and len(cycle) == 2 and strength:
             second, first = (full[0], full[1]) if cycle[0].source_mop == NO_MOP else (full[1], full[0])
         else:

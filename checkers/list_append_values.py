@@ -32,7 +32,7 @@ from harness.history import FAIL, OK
 from harness.verdict import Anomaly
 
 MISSED, UNREPEATABLE, CONTRADICTION = 1, 2, 3
-"""What `_internal` finds: an own write is missing; two reads differ; the read is not what was seen plus what was added."""
+"""What `_internal` finds: an own write is missing; two reads differ; a read is not what was seen and added."""
 
 
 @dataclass
@@ -94,7 +94,8 @@ class ValueAnomalies:
             lengths = np.diff(self._columns.list_start)[reads]
             seen = reads[lengths > first[self._columns.key[reads]]]
             result = [
-                (mop, int(first[self._columns.key[mop]] + versions.start[self._columns.key[mop]])) for mop in seen.tolist()
+                (mop, int(first[self._columns.key[mop]] + versions.start[self._columns.key[mop]]))
+                for mop in seen.tolist()
             ]
         else:
             result = []
@@ -445,22 +446,22 @@ class ValueAnomalies:
 
 
 @njit(cache=True)
-def _future_reads(function, key, list_start, previous, position, fits):  # type: ignore[no-untyped-def]
+def _future_reads(function, key, list_start, previous, position, fits):
     found = [(np.int64(0), np.int64(0)) for _ in range(0)]
     for mop in range(len(function)):
         if function[mop] != APPEND or position[mop] < 0:
             continue
         earlier = previous[mop]
         while earlier >= 0:
-            if function[earlier] == READ and fits[earlier]:
-                if list_start[earlier + 1] - list_start[earlier] > position[mop]:
-                    found.append((np.int64(earlier), np.int64(mop)))
+            seen = list_start[earlier + 1] - list_start[earlier]
+            if function[earlier] == READ and fits[earlier] and seen > position[mop]:
+                found.append((np.int64(earlier), np.int64(mop)))
             earlier = previous[earlier]
     return found
 
 
 @njit(cache=True)
-def _internal(function, known, value, list_start, element, previous):  # type: ignore[no-untyped-def]
+def _internal(function, known, value, list_start, element, previous):
     kinds = np.zeros(len(function), np.int8)
     for mop in range(len(function)):
         if function[mop] != READ or not known[mop] or previous[mop] < 0:
@@ -503,7 +504,7 @@ def _internal(function, known, value, list_start, element, previous):  # type: i
 
 
 @njit(cache=True)
-def _appends_later(function, previous, count):  # type: ignore[no-untyped-def]
+def _appends_later(function, previous, count):
     """For each micro-op: whether the same transaction appends to the same key after it."""
     later = np.zeros(count, np.bool_)
     for mop in range(count - 1, -1, -1):

@@ -158,7 +158,7 @@ def _settle_repeated_values(
 
 
 @njit(cache=True)
-def _neighbours(function, key, txn, key_count):  # type: ignore[no-untyped-def]
+def _neighbours(function, key, txn, key_count):
     count = len(function)
     previous = np.full(count, -1, np.int64)
     previous_append = np.full(count, -1, np.int64)
@@ -182,7 +182,7 @@ def _neighbours(function, key, txn, key_count):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, inline="always")
-def _slot(key, value, mask):  # type: ignore[no-untyped-def]
+def _slot(key, value, mask):
     mixed = np.uint64(value) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(key) * np.uint64(0xC2B2AE3D27D4EB4F)
     mixed ^= mixed >> np.uint64(29)
     mixed *= np.uint64(0xBF58476D1CE4E5B9)
@@ -191,7 +191,7 @@ def _slot(key, value, mask):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _index_appends(function, key, value):  # type: ignore[no-untyped-def]
+def _index_appends(function, key, value):
     """A hash table (key, value) → first micro-op that appended it, and for each the next one with the same pair."""
     appends = 0
     for mop in range(len(function)):
@@ -221,7 +221,7 @@ def _index_appends(function, key, value):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, inline="always")
-def _find(wanted_key, wanted_value, key, value, slots):  # type: ignore[no-untyped-def]
+def _find(wanted_key, wanted_value, key, value, slots):
     mask = len(slots) - 1
     at = _slot(wanted_key, wanted_value, mask)
     while True:
@@ -232,7 +232,7 @@ def _find(wanted_key, wanted_value, key, value, slots):  # type: ignore[no-untyp
 
 
 @njit(cache=True)
-def _writers_of(wanted_key, elements, key, value, slots):  # type: ignore[no-untyped-def]
+def _writers_of(wanted_key, elements, key, value, slots):
     writers = np.empty(len(elements), np.int64)
     for i in range(len(elements)):
         writers[i] = _find(wanted_key, elements[i], key, value, slots)
@@ -240,7 +240,7 @@ def _writers_of(wanted_key, elements, key, value, slots):  # type: ignore[no-unt
 
 
 @njit(cache=True)
-def _compare_reads(reads, key, list_start, element, key_count):  # type: ignore[no-untyped-def]
+def _compare_reads(reads, key, list_start, element, key_count):
     """The longest read of each key, how much of it all reads share (as far as they go), and which reads fit it."""
     longest = np.full(key_count, -1, np.int64)
     for mop in range(len(reads)):
@@ -268,7 +268,7 @@ def _compare_reads(reads, key, list_start, element, key_count):  # type: ignore[
 
 
 @njit(cache=True)
-def _order_versions(start, longest, list_start, element, key, value, slots, position):  # type: ignore[no-untyped-def]
+def _order_versions(start, longest, list_start, element, key, value, slots, position):
     """Each version's value and append; fills `position`; and the keys in whose longest read a value occurs twice."""
     total = start[-1]
     order_value = np.empty(total, np.int64)

@@ -213,7 +213,9 @@ def canonical(model: str) -> str:
     name = _ALIASES.get(model, model)
     if name not in _MODEL_TABLE:
         known = ", ".join(m for m in MODELS if m in REPORTED)
-        raise UsageError(f"unknown consistency model {model!r}; known are {known}, and strong-session-X or strong-X of each")
+        raise UsageError(
+            f"unknown consistency model {model!r}; known are {known}, and strong-session-X or strong-X of each"
+        )
     return name
 
 

@@ -63,20 +63,20 @@ class OpenOrders:
 
 
 def judge_open_orders(
-    graph: Graph, open_writers: dict[int, list[int]], cycle_types: set[str], deadline: float
+    graph: Graph, open_writers: dict[int, list[int]], evidence: set[str], deadline: float
 ) -> OpenOrders:
     """Decide all components in which the question arises.
 
-    open_writers: for each key the transactions whose appends nobody read, two or more. cycle_types: the types of cycles
-    that were found. deadline: of time.monotonic().
+    open_writers: for each key the transactions whose appends nobody read, two or more. evidence: what was found
+    already (types of anomalies). deadline: of time.monotonic().
     """
     result = OpenOrders()
     if not open_writers:
         return result
     for strength in range(3):
-        if any(name_of(kind, s) in cycle_types for kind in range(G2) for s in range(strength + 1)):
+        if any(models.counts_against(anomaly, SNAPSHOT_MODELS[strength]) for anomaly in evidence):
             return result
-        if not any(name_of(G2, s) in cycle_types for s in range(strength + 1)):
+        if not any(name_of(G2, s) in evidence for s in range(strength + 1)):
             continue
         ordered = ((graph.kind == PROCESS) & (strength >= 1)) | ((graph.kind == REALTIME) & (strength == 2))
         part = graph.subset((graph.kind <= PASS) | ordered)
@@ -119,9 +119,7 @@ def _questions(
 class _Problem:
     """One component: is there an order of the open pairs that leaves the starts and commits without a cycle?"""
 
-    def __init__(
-        self, graph: Graph, txns: list[int], choices: list[tuple[int, int, int]], deadline: float
-    ) -> None:
+    def __init__(self, graph: Graph, txns: list[int], choices: list[tuple[int, int, int]], deadline: float) -> None:
         self._graph = graph
         self._txns = txns
         self._choices = choices

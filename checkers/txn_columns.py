@@ -81,10 +81,12 @@ class TxnColumns:
 def columns_of(history: History) -> TxnColumns:
     """The transactions of a list-append history: its client ops with f `txn`, or without any f.
 
-    Micro-ops are `["append", k, v]` and `["r", k, list or None]` (a leading colon is accepted, and `["r", k]`). Raises HistoryError
-    for a value of another shape, and for a completion without an invocation in a history that has invocations.
+    Micro-ops are `["append", k, v]` and `["r", k, list or None]` (a leading colon is accepted, and `["r", k]`).
+    Raises HistoryError for a value of another shape, and for a completion without an invocation in a history that has
+    invocations.
     """
-    wanted = np.isin(history.f, [i for i, name in enumerate(history.f_names) if name in ("txn", "")]) & history.client
+    named = [i for i, name in enumerate(history.f_names) if name in ("txn", "")]
+    wanted = np.isin(history.f, named) & history.client
     starts = np.flatnonzero(wanted & (history.type == INVOKE))
     ends = np.flatnonzero(wanted & (history.type != INVOKE))
     timed = len(starts) > 0
@@ -214,8 +216,8 @@ def _number_keys(keys: list[Any]) -> tuple[np.ndarray, list[Any]]:
             if width <= 4 * len(keys) + 1024:
                 used = np.zeros(width, bool)
                 used[raw - low] = True
-                number = np.cumsum(used, dtype=np.int32) - 1
-                return number[raw - low].astype(np.int32), (np.flatnonzero(used) + low).tolist()
+                ranks = np.cumsum(used, dtype=np.int32) - 1
+                return ranks[raw - low].astype(np.int32), (np.flatnonzero(used) + low).tolist()
             distinct, inverse = np.unique(raw, return_inverse=True)
             return inverse.astype(np.int32), distinct.tolist()
     numbers: dict[Hashable, int] = {}

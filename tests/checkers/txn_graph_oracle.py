@@ -7,7 +7,7 @@ appends that nobody read may then stand in any order at the end, and each such o
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import permutations, product
+from itertools import pairwise, permutations, product
 from typing import Any
 
 from checkers.cycle_kinds import Step, classify, name_of
@@ -27,7 +27,9 @@ def names_by_order(ops: Sequence[Mapping[str, Any]]) -> list[set[str]] | None:
             if name == "append":
                 writer[key, value] = number
     longest: dict[Any, tuple[Any, ...]] = {}
-    reads = [(i, key, tuple(value or ())) for i, t in _numbered(txns, "ok") for name, key, value in t.mops if name == "r"]
+    reads = [
+        (i, key, tuple(value or ())) for i, t in _numbered(txns, "ok") for name, key, value in t.mops if name == "r"
+    ]
     for _, key, seen in reads:
         if len(seen) > len(longest.get(key, ())):
             longest[key] = seen
@@ -75,7 +77,7 @@ def _names(
             weakest[source, target] = min(kind, weakest.get((source, target), kind))
 
     for key, order in orders.items():
-        for one, other in zip(order, order[1:]):
+        for one, other in pairwise(order):
             add(writer[key, one], writer[key, other], WW)
     for reader, key, seen in reads:
         order = orders.get(key, [])

@@ -59,9 +59,8 @@ def random_append_history(rng: random.Random, txns: int, keys: int, mops: int, c
             _execute(rng, txn, store, weak)
             fate = rng.random()
             txn["type"] = "fail" if fate < failed else "info" if fate < failed + unknown else "ok"
-            if txn["type"] == "ok" or (txn["type"] == "info" and rng.random() < 0.6):
-                _commit(txn, store)
-            elif rng.random() < 0.15:
+            lenient = 0.6 if txn["type"] == "info" else 0.15
+            if txn["type"] == "ok" or rng.random() < lenient:
                 _commit(txn, store)
             continue
         del running[slot]
@@ -156,11 +155,7 @@ def _make_up(rng: random.Random, ops: list[Op], keys: int) -> None:
 def _corrupt(rng: random.Random, ops: list[Op]) -> None:
     """Change one read: drop an element, swap two, show one too many."""
     reads = [
-        (i, j)
-        for i, op in enumerate(ops)
-        if op["type"] == "ok"
-        for j, mop in enumerate(op["value"])
-        if mop[0] == "r"
+        (i, j) for i, op in enumerate(ops) if op["type"] == "ok" for j, mop in enumerate(op["value"]) if mop[0] == "r"
     ]
     if not reads:
         return
