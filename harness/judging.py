@@ -47,8 +47,8 @@ def check(
         return judge_run(folder, workload=workload, model=model)
     if workload is None:
         raise UsageError("a history that is no run's folder needs a workload (--workload append, register, ...)")
-    if model is not None and model not in models.MODELS:
-        raise UsageError(f"unknown model {model!r}: choose from {', '.join(models.MODELS)}")
+    if model is not None:
+        models.canonical(model)
     found = find_workload(workload)
     unknown = sorted(set(options) - set(found.check_options))
     if unknown:

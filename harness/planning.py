@@ -64,8 +64,11 @@ def make_plan(request: Request) -> TestPlan:
     _check_numbers(request, nodes, time_s, problems)
     faults = _faults(request, target, on, nodes, problems)
     options = _options(request, target, workload, faults, problems)
-    if request.model is not None and request.model not in models.MODELS:
-        problems.append(f"unknown model {request.model!r}: choose from {', '.join(models.MODELS)}")
+    if request.model is not None:
+        try:
+            models.canonical(request.model)
+        except UsageError as error:
+            problems.append(str(error))
     if problems:
         raise UsageError("\n".join(problems))
     return TestPlan(

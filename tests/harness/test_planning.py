@@ -98,3 +98,9 @@ def test_the_repeat_command_makes_the_same_plan(with_make: bool) -> None:
         )
         assert again == type(plan)(**{**{f: getattr(plan, f) for f in plan.__struct_fields__}, "faults_named": True})
         assert _options("a=1,b=2") == {"a": "1", "b": "2"}
+
+
+def test_models_have_other_names_too() -> None:
+    assert make_plan(Request(target="etcd", workload="register", model="linearizable")).model == "linearizable"
+    with pytest.raises(UsageError, match="unknown consistency model 'linear'"):
+        make_plan(Request(target="etcd", workload="register", model="linear"))
