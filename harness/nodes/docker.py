@@ -14,6 +14,7 @@ Cost: about a second for five pods; 1 MB of memory for a sandbox, 12 MB with its
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import re
 import secrets
@@ -78,11 +79,13 @@ class DockerCluster:
             if publish:
                 client.api.remove_container(first.sandbox, force=True)
                 first = self._make_sandbox(1, ports)
+                _check_published(first)
             rest = _each(range(2, self._count + 1), lambda n: self._make_sandbox(n, ports if publish else []))
             self.nodes = [first, *rest]
             _each(self.nodes, self._open_agent)
         except BaseException as error:
-            self._remove()
+            with contextlib.suppress(InfrastructureError):
+                self._remove()
             if isinstance(error, docker.errors.DockerException):
                 raise InfrastructureError(f"the pods could not be made: {error}") from error
             raise
@@ -205,8 +208,14 @@ class DockerCluster:
         agents = [node.agent for node in self.nodes if hasattr(node, "agent")]
         _each(agents, AgentClient.close)
         if self._client is not None:
-            docker_labels.remove(self._client, f"{CLUSTER}={self._prefix}", also_living=True)
-            self._client.close()
+            try:
+                docker_labels.remove(self._client, f"{CLUSTER}={self._prefix}", also_living=True)
+            except docker.errors.DockerException as error:
+                raise InfrastructureError(
+                    f"the pods could not be removed (`faultline clean` tries again): {error}"
+                ) from error
+            finally:
+                self._client.close()
 
 
 def clean() -> list[str]:
@@ -264,6 +273,18 @@ def _reaches(address: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def _check_published(node: DockerNode) -> None:
+    """Raises InfrastructureError when neither way leads to the pods. (A published port accepts without a listener.)"""
+    for port in (node.published or {}).values():
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=PROBE_TIMEOUT_S).close()
+        except OSError as error:
+            raise InfrastructureError(
+                f"neither the pods' addresses ({node.address}) nor ports published on loopback can be dialled "
+                f"from here ({error}): the Docker engine must run on this machine"
+            ) from error
 
 
 def _each(items: Sequence[Item], do: Callable[[Item], Any]) -> list[Any]:

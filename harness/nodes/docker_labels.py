@@ -6,9 +6,10 @@ cluster removes what carries its own name; `clean` removes what belongs to contr
 
 from __future__ import annotations
 
-import contextlib
 import os
 import platform
+import re
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,6 +21,11 @@ import docker.errors
 RUN, CLUSTER, CONTROLLER = "faultline.run", "faultline.cluster", "faultline.controller"
 NODE, ROLE = "faultline.node", "faultline.role"
 SANDBOX_ROLE, DATABASE_ROLE = "sandbox", "database"
+
+BUSY = re.compile("already in progress|active endpoints|in use")
+"""What the engine says of a thing that it will be able to remove in a moment."""
+
+BUSY_S = 10.0
 
 
 def labels(run_id: str, cluster: str, node: str = "", role: str = "") -> dict[str, str]:
@@ -82,18 +88,23 @@ def remove(client: docker.DockerClient, wanted: str, *, also_living: bool) -> li
     return removed
 
 
-def _each(found: Iterable[dict[str, Any]], remove: Callable[[dict[str, Any]], None], kind: str) -> list[str]:
-    """Remove all at once; one that is gone already, or is being removed, is no error."""
+def _each(found: Iterable[dict[str, Any]], remove_one: Callable[[dict[str, Any]], None], kind: str) -> list[str]:
+    """Remove all at once; one that is gone already, or that another is removing, is no error."""
 
     def attempt(one: dict[str, Any]) -> str:
-        with contextlib.suppress(docker.errors.NotFound):
+        until = time.monotonic() + BUSY_S
+        while True:
             try:
-                remove(one)
+                remove_one(one)
+            except docker.errors.NotFound:
+                pass
             except docker.errors.APIError as error:
-                if error.status_code != 409 or "already in progress" not in str(error):
+                if not BUSY.search(str(error)) or time.monotonic() > until:
                     raise
-        name = one.get("Name") or (one.get("Names") or ["/?"])[0].lstrip("/")
-        return f"{kind} {name}"
+                time.sleep(0.1)
+                continue
+            name = one.get("Name") or (one.get("Names") or ["/?"])[0].lstrip("/")
+            return f"{kind} {name}"
 
     found = list(found)
     if not found:

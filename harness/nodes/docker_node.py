@@ -94,9 +94,12 @@ class DockerNode:
         if self._container is None:
             return
         rest = b""
-        for piece in self._client.api.logs(self._container, stream=True, follow=False):
-            *whole, rest = (rest + piece).split(b"\n")
-            yield from (LogLine(self.name, line.decode(errors="replace")) for line in whole)
+        try:
+            for piece in self._client.api.logs(self._container, stream=True, follow=False):
+                *whole, rest = (rest + piece).split(b"\n")
+                yield from (LogLine(self.name, line.decode(errors="replace")) for line in whole)
+        except docker.errors.DockerException as error:
+            raise InfrastructureError(f"{self.name}: the engine did not give the database's log: {error}") from error
         if rest:
             yield LogLine(self.name, rest.decode(errors="replace"))
 
@@ -104,7 +107,7 @@ class DockerNode:
         """Create the database's container beside the sandbox. One installed before is replaced; its data stays."""
         image = resolve(self._client, database.image)
         if self._container is not None:
-            self._client.api.remove_container(self._container, force=True)
+            self._client.api.remove_container(self._container, force=True, v=True)
             self._container, self._started_before = None, False
         api = self._client.api
         binds = [f"{self._prefix}-home:{HOME}"]
