@@ -60,7 +60,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from typing import Any, NamedTuple
 
 try:
@@ -138,10 +138,10 @@ def process(pid: int) -> Process | None:
     return Process(pid, int(fields[19]), int(fields[1]), int(fields[3]), fields[0].decode(), comm)
 
 
-def processes() -> dict[int, Process]:
-    """Every process, by pid: 15 µs each. Without /proc (macOS) by `ps`, where the start is in whole seconds."""
+def processes(skip: Set[int] = frozenset()) -> dict[int, Process]:
+    """Every process but those to skip, by pid: 15 µs each. Without /proc (macOS) by `ps`, with starts in seconds."""
     if os.path.isdir("/proc/self"):
-        found = (process(int(name)) for name in os.listdir("/proc") if name.isdigit())
+        found = (process(int(name)) for name in os.listdir("/proc") if name.isdigit() and int(name) not in skip)
         return {each.pid: each for each in found if each is not None}
     text = subprocess.run(
         ["ps", "-axo", "pid=,ppid=,sess=,state=,lstart=,ucomm="], stdout=subprocess.PIPE, check=True, timeout=5
@@ -234,11 +234,16 @@ class PodTree:
         if os.readlink("/proc/self/ns/pid") == self.FIRST_PID_NAMESPACE:
             raise Refused("scope 'pod' is for a container that shares its pid namespace with the database alone")
         self.own = os.readlink("/proc/self/ns/mnt")
+        self.strangers: Set[int] = frozenset()
 
-    def members(self) -> list[Process]:
+    def members(self, skip: Set[int] = frozenset()) -> list[Process]:
         found = []
-        for each in processes().values():
-            if each.dead or each.pid == 1 or each.comm.startswith("runc:["):
+        strangers = set(skip)
+        for each in processes(skip).values():
+            if each.comm.startswith("runc:["):
+                continue
+            strangers.add(each.pid)
+            if each.dead or each.pid == 1:
                 continue
             try:
                 if os.readlink(f"/proc/{each.pid}/ns/mnt") != self.own:
@@ -246,6 +251,7 @@ class PodTree:
             except OSError:
                 continue
         root = self.root(found)
+        self.strangers = strangers - {each.pid for each in found}
         found.sort(key=lambda each: (each.pid != (root.pid if root else 0), each.start, each.pid))
         return found
 
@@ -263,6 +269,7 @@ class ChildTree:
         self.popen: subprocess.Popen[bytes] | None = None
         self.top: Process | None = None
         self.known: dict[tuple[int, int], Process] = {}
+        self.strangers: Set[int] = frozenset()
         self.memory = os.path.join(home, "agent-processes.json")
 
     def started(self, popen: subprocess.Popen[bytes]) -> None:
@@ -270,12 +277,12 @@ class ChildTree:
         self.members()
         self.remember()
 
-    def members(self) -> list[Process]:
+    def members(self, skip: Set[int] = frozenset()) -> list[Process]:
         me = os.getpid()
         with self.commands.spawning:
             if self.popen is not None:
                 self.popen.poll()
-            table = processes()
+            table = processes(skip)
             sessions, own = self.commands.sessions(), self.commands.pids()
         children: dict[int, list[Process]] = {}
         for each in table.values():
@@ -295,6 +302,7 @@ class ChildTree:
                 found[each.key] = each
                 pending += children.get(each.pid, ())
         self.known = {key: each for key, each in found.items() if not each.dead}
+        self.strangers = skip | table.keys() - {pid for pid, _ in self.known}
         top = self.top.pid if self.top else 0
         return sorted(self.known.values(), key=lambda each: (each.pid != top, each.start, each.pid))
 
@@ -814,18 +822,23 @@ class Database:
 
     # processes
 
-    def members(self) -> list[Process]:
-        return self.tree.members()
+    def members(self, skip: Set[int] = frozenset()) -> list[Process]:
+        return self.tree.members(skip)
 
     def freeze(self) -> list[Process]:
-        """Stop the root, then all that can be seen, until nothing new appears (a stopped process forks no more)."""
+        """Stop the root, then all that can be seen, until nothing new appears (a stopped process forks no more).
+
+        Who is no member in the first look is not looked at again: no pid is used anew within these milliseconds.
+        """
         frozen: dict[tuple[int, int], Process] = {}
+        strangers: Set[int] = frozenset()
         end = time.monotonic() + STOP_S
         root = self.tree.top if isinstance(self.tree, ChildTree) else None
         if root is not None:
             send(root, signal.SIGSTOP)
         while True:
-            new = [each for each in self.members() if each.key not in frozen]
+            new = [each for each in self.members(strangers) if each.key not in frozen]
+            strangers = strangers or self.tree.strangers
             if not new:
                 return list(frozen.values())
             for each in new:
@@ -1117,7 +1130,9 @@ class Probe:
         os.close(answers)
         self.itself = process(self.pid)
 
-    def members(self) -> list[Process]:
+    strangers: Set[int] = frozenset()
+
+    def members(self, skip: Set[int] = frozenset()) -> list[Process]:
         return [self.itself] if self.itself is not None and current(self.itself) else []
 
     def skews_s(self) -> tuple[float, float]:
@@ -1560,7 +1575,7 @@ class Agent:
                 send(root, getattr(signal, self.stop_signal))
         ended = wait_until(lambda: not tree.members(), limit_s if root is not None else 0.2, 0.002)
         killed = [] if ended else self.db.kill()
-        return {"rc": tree.popen.returncode if tree.popen is not None else None, "killed": killed}
+        return {"rc": tree.popen.poll() if tree.popen is not None else None, "killed": killed}
 
     def do_await_empty(self, limit_s: float = 5.0) -> dict[str, Any]:
         return {"killed": self.db.await_empty(limit_s)}

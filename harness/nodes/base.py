@@ -97,7 +97,10 @@ class Node(Protocol):
     def agent(self) -> Agent: ...
 
     def port(self, port: int) -> int:
-        """Where the database must listen to be what others know as `port`: docker: the same; local: a free one, fixed for the run."""
+        """Where the database must listen to be what others know as `port`.
+
+        docker: the same; local: a free one, fixed for the run.
+        """
         ...
 
     def run(self, *argv: str, stdin: str | None = None, timeout_s: float = 30.0) -> Completed:
