@@ -185,7 +185,7 @@ def _label_texts(edge: Edge) -> tuple[str, str]:
 
 
 def _label_width(words: str, detail: str) -> float:
-    return max(len(words), len(detail)) * 6.6 + 38
+    return max(len(words) * 7.2, len(detail) * 6.4) + 40
 
 
 def _draw_box(box: Box) -> Markup:

@@ -13,11 +13,11 @@ from harness.fault import Window
 from harness.report import cycle, strip
 from harness.report.glossary import EDGE_KINDS, Term, term
 from harness.report.operations import Operation, Operations
-from harness.report.values import lines, short
+from harness.report.values import is_transaction, lines, short
 from harness.verdict import Anomaly, Verdict
 
 NAMED = re.compile(r"\b(T\d+) \(op (\d+)\)")
-CONTEXT_MAX = 20
+CONTEXT_MAX, LINES_MAX = 20, 10
 """Operations of a sub-history that are drawn beside those which prove the anomaly."""
 
 
@@ -89,7 +89,7 @@ def all_anomalies(verdict: Verdict) -> list[Anomaly]:
 def make(
     verdict: Verdict, anomalies: Sequence[Anomaly], operations: Operations, windows: Sequence[Window]
 ) -> list[Finding]:
-    """Findings; those that count first, then by how often they were seen."""
+    """Findings; those that count first, else in the checkers' own order (what explains most comes first)."""
     totals: dict[str, int] = {}
     for source in (verdict, *verdict.checkers.values()):
         for kind, count in source.anomaly_counts.items():
@@ -107,7 +107,7 @@ def make(
                 examples=[_example(number, a, operations, windows) for number, a in enumerate(shown, 1)],
             )
         )
-    return sorted(found, key=lambda finding: (not finding.counts, -finding.count))
+    return sorted(found, key=lambda finding: not finding.counts)
 
 
 def _example(number: int, anomaly: Anomaly, operations: Operations, windows: Sequence[Window]) -> Example:
@@ -123,6 +123,7 @@ def _example(number: int, anomaly: Anomaly, operations: Operations, windows: Seq
     context = [row for row in operations.rows_of([*names, *anomaly.sub_history]) if row not in proving][-CONTEXT_MAX:]
     guilty = frozenset(operations.one(row).index for row in proving)
     shown = [operations.one(row) for row in sorted([*proving, *context])]
+    keys = {short(key) for key in (anomaly.key, *(edge.key for edge in anomaly.cycle)) if key is not None}
     return Example(
         number=number,
         sentence=_headline(anomaly),
@@ -130,7 +131,7 @@ def _example(number: int, anomaly: Anomaly, operations: Operations, windows: Seq
         picture=cycle.draw(anomaly.cycle, operation, ends),
         when=strip.draw(shown, names, guilty, timed=operations.timed),
         steps=_steps(anomaly, ends),
-        rows=[_row(op, names, op.index in guilty, operations.timed) for op in shown],
+        rows=[_row(op, names, op.index in guilty, operations.timed, keys) for op in shown],
         story=_story(anomaly.details),
         details=_details(anomaly.details),
         during=_during(shown, windows),
@@ -177,20 +178,29 @@ def _steps(anomaly: Anomaly, names: Mapping[int, str]) -> list[Step]:
     ]
 
 
-def _row(op: Operation, names: Mapping[int, str], proves: bool, timed: bool) -> Row:
+def _row(op: Operation, names: Mapping[int, str], proves: bool, timed: bool, keys: set[str]) -> Row:
     took_ms = (op.end_ns - op.begin_ns) / 1e6
     return Row(
         name=names.get(op.index, ""),
         index=op.index,
         process=op.process,
         node=op.node or "",
-        did=lines(op.f, op.value, known=op.outcome == "ok", width=72),
+        did=_did(op, keys),
         outcome=op.outcome,
         error=short(op.error, 160) if op.error else "",
         begin_s=f"{op.begin_ns / 1e9:.4f} s" if timed else "–",
         took="never answered" if not op.completed else f"{took_ms:,.1f} ms" if timed else "–",
         proves=proves,
     )
+
+
+def _did(op: Operation, keys: set[str]) -> list[str]:
+    """What it did, line by line; of a long transaction only what is about the anomaly's keys."""
+    did = lines(op.f, op.value, known=op.outcome == "ok", width=72)
+    if len(did) <= LINES_MAX or not is_transaction(op.value):
+        return did
+    about = [line for line, micro in zip(did, op.value, strict=True) if short(micro[1]) in keys][:LINES_MAX]
+    return [*(about or did[:LINES_MAX]), f"… and {len(did) - len(about or did[:LINES_MAX])} more"]
 
 
 def _story(details: Mapping[str, Any]) -> list[str]:
