@@ -9,7 +9,7 @@ Addresses are fixed: the network's subnet is one that the engine chose as free, 
 controller dials that address where a probe at set-up reaches it (Linux); elsewhere (Docker Desktop) the ports that the
 image exposes are published on loopback. Everything carries the run's label (`docker_labels`).
 
-Cost: about a second for five pods; 1 MB of memory for a sandbox, 12 MB with its agent.
+Cost, on two busy cores: 3 s for five pods, 0.3 s to start a killed database again, 1 s to remove all.
 """
 
 from __future__ import annotations
