@@ -1,0 +1,204 @@
+"""Goal: generators, rules and checkers tell a flawed store from a sound one. Method: every flaw, many seeds.
+
+The store is small enough to see that it is right without a flaw, and what exactly each flaw leaves out. A sound store
+that is judged invalid, or a flaw that goes unseen, is a defect of a generator, of the rules for ops, or of a checker.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from collections import Counter
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from harness.checker import CheckOptions
+from harness.errors import InfrastructureError, UsageError
+from harness.history import History
+from harness.op import Op
+from harness.options import with_defaults
+from harness.plan import TestPlan
+from harness.target import Timeouts
+from harness.verdict import Verdict
+from harness.workload import Workload
+from targets.simulated.run import simulate_workload
+from targets.simulated.store import FLAWS, Store, Transaction
+from targets.simulated.target import SHOWS, Simulated
+from workloads.append import APPEND
+from workloads.register import REGISTER
+from workloads.write_skew import WRITE_SKEW
+
+WORKLOADS: dict[str, Workload] = {workload.name: workload for workload in (APPEND, REGISTER, WRITE_SKEW)}
+
+FOUND_AS: dict[tuple[str, str], tuple[str, ...]] = {
+    ("append", "dirty-read"): ("G1a",),
+    ("append", "lost-update"): ("lost-update",),
+    ("append", "write-skew"): ("G2-item",),
+    ("append", "read-skew"): ("G-single-item",),
+    ("append", "stale-read"): ("G-single-item-realtime",),
+    ("append", "lost-write"): ("incompatible-order", "G-single-item-realtime"),
+    ("register", "dirty-read"): ("G1a",),
+    ("register", "lost-update"): ("lost-update",),
+    ("register", "stale-read"): ("stale-read",),
+    ("register", "lost-write"): ("lost-write", "stale-read"),
+    ("write-skew", "write-skew"): ("G2-item",),
+}
+"""The names under which a flaw shows in a workload: at least one of them. A write that is lost while its key is in use
+is, to whoever reads next, a stale read: the two can't be told apart."""
+
+COMBINATIONS = [(name, flaw) for name, flaws in SHOWS.items() for flaw in flaws if flaw != "none"]
+quickly = settings(deadline=None, max_examples=5, suppress_health_check=[HealthCheck.too_slow])
+seeds = st.integers(0, 2**32 - 1)
+troubles = st.sampled_from(["some", "none"])
+
+
+def history(name: str, flaw: str, seed: int, *, trouble: str = "some", time_s: float = 1.5, **more: Any) -> list[Op]:
+    options = {**with_defaults(WORKLOADS[name].options, {}), "flaw": flaw, "trouble": trouble}
+    plan = TestPlan(
+        target="simulated", workload=name, on="simulated", nodes=5, options=options, seed=seed, time_s=time_s, **more
+    )
+    return simulate_workload(WORKLOADS[name], plan)
+
+
+def judged(name: str, ops: list[Op]) -> Verdict:
+    [checker] = WORKLOADS[name].checkers.values()
+    options = CheckOptions(model=Simulated.claim(name, {}).model)
+    return checker.check(History.from_ops(ops), options)
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+@quickly
+@given(seed=seeds, trouble=troubles)
+def test_without_a_flaw_it_is_valid(name: str, trouble: str, seed: int) -> None:
+    verdict = judged(name, history(name, "none", seed, trouble=trouble))
+    assert (verdict.verdict, verdict.anomaly_counts) == ("valid", {}), verdict.anomalies[:1]
+
+
+@pytest.mark.parametrize("name, flaw", COMBINATIONS)
+@settings(quickly, max_examples=2)
+@given(seed=seeds, trouble=troubles)
+def test_every_flaw_is_found_and_named(name: str, flaw: str, trouble: str, seed: int) -> None:
+    verdict = judged(name, history(name, flaw, seed, trouble=trouble, time_s=3.0))
+    assert verdict.verdict == "invalid"
+    assert set(FOUND_AS[name, flaw]) & set(verdict.anomaly_counts), verdict.anomaly_counts
+
+
+def test_every_combination_is_listed() -> None:
+    assert sorted(FOUND_AS) == sorted(COMBINATIONS)
+    assert {flaw for _, flaw in COMBINATIONS} == set(FLAWS) - {"none"}
+
+
+def digest(ops: list[Op]) -> str:
+    return hashlib.sha256(b"\n".join(map(msgspec.json.encode, ops))).hexdigest()
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_same_seed_same_history_byte_for_byte(name: str) -> None:
+    one = digest(history(name, "none", 11))
+    assert one == digest(history(name, "none", 11))
+    assert one != digest(history(name, "none", 12))
+
+
+ANOTHER_PROCESS = "from tests.targets.test_simulated import *; print(digest(history('append', 'none', 11)))"
+
+
+@pytest.mark.parametrize("hash_seed", ["1", "2"])
+def test_same_seed_same_history_in_another_process(hash_seed: str) -> None:
+    """Python's order of sets of strings differs between processes; nothing may depend on it."""
+    done = subprocess.run(
+        [sys.executable, "-c", ANOTHER_PROCESS],
+        env={"PYTHONHASHSEED": hash_seed, "PYTHONPATH": "."},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.stdout.strip() == digest(history("append", "none", 11)), done.stderr
+
+
+def test_every_kind_of_completion_occurs_and_unknown_ops_may_have_happened() -> None:
+    """Unknown appends whose values were read have happened; some of those whose key was read later have not."""
+    ops = history("append", "none", 5, time_s=30.0, rate_hz=300.0)
+    types = Counter(op.type for op in ops if op.process != "nemesis")
+    assert types["ok"] > 4000 and types["fail"] > 100 and types["info"] > 30
+    windows = History.from_ops(ops).windows()
+    assert {window.fault.kind for window in windows if window.took_effect} == {"partition", "kill", "pause"}
+    assert all(window.healed for window in windows)
+    read = {
+        (key, element)
+        for op in ops
+        if op.type == "ok"
+        for f, key, elements in op.value
+        if f == "r"
+        for element in elements
+    }
+    keys = {key for key, _ in read}
+    unknown = [
+        (key, element)
+        for op in ops
+        if op.type == "info" and op.process != "nemesis"
+        for f, key, element in op.value
+        if f == "append" and key in keys
+    ]
+    happened = [append in read for append in unknown]
+    assert True in happened and False in happened
+    assert "deadline" in {op.error for op in ops}
+
+
+def test_a_flaw_that_the_workload_cannot_show_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"flaw='read-skew' can't show in workload 'register': choose append"):
+        history("register", "read-skew", 1)
+    with pytest.raises(UsageError):
+        Simulated(image="", options={"flaw": "stale-read"}, timeouts=Timeouts(), workload="write-skew")
+
+
+def test_it_has_no_nodes() -> None:
+    target = Simulated(image="", options={"flaw": "none"}, timeouts=Timeouts(), workload="append")
+    with pytest.raises(InfrastructureError, match="it has no nodes"):
+        target.start(None)  # type: ignore[arg-type]
+
+
+@given(st.lists(st.lists(st.tuples(st.booleans(), st.integers(0, 2)), min_size=1, max_size=4), max_size=5), st.data())
+@settings(deadline=None)
+def test_without_a_flaw_transactions_are_as_if_one_after_the_other(
+    programs: list[list[tuple[bool, int]]], data: st.DataObject
+) -> None:
+    """Any interleaving of the statements: who commits, commits as if alone at that moment (brute force)."""
+    store = Store()
+    running: dict[int, Transaction] = {}
+    reads: dict[int, list[tuple[int, Any]]] = {number: [] for number in range(len(programs))}
+    places = dict.fromkeys(range(len(programs)), 0)
+    model: dict[int, tuple[Any, ...]] = {}
+    left = list(places)
+    while left:
+        number = data.draw(st.sampled_from(left))
+        transaction = running.setdefault(number, Transaction(store, "none", store.now))
+        place = places[number]
+        if place < len(programs[number]):
+            places[number] += 1
+            is_append, key = programs[number][place]
+            if is_append:
+                transaction.append(key, (number, place))
+            else:
+                reads[number].append((place, transaction.read(key)))
+            continue
+        left.remove(number)
+        writes = any(is_append for is_append, _ in programs[number])
+        if not writes:
+            continue
+        try:
+            transaction.commit(store.now)
+        except Exception:
+            continue
+        seen = dict(reads[number])
+        for place, (is_append, key) in enumerate(programs[number]):
+            if is_append:
+                model[key] = (*model.get(key, ()), (number, place))
+            else:
+                assert (seen[place] or ()) == model.get(key, ())
+    for key, value in model.items():
+        assert store.read(key, store.now)[0] == value
