@@ -34,6 +34,8 @@ KEYS_OF_A_PHASE = 10_000
 """How many keys the short phases have for themselves; the main phase's come after them and never end."""
 FINAL_CHUNK = 25
 """Reads in a transaction of the final phase."""
+FINAL_KEYS = 5_000
+"""How many of the last keys the final phase reads: those of some ten seconds, in 200 transactions."""
 LOOK_BACK = 0.03
 """The chance that a read looks at one of them: enough to see each about once, too few to cool the hot keys."""
 
@@ -92,21 +94,30 @@ def first_key(phase: int) -> int:
 
 
 class FinalReads(msgspec.Struct, frozen=True):
-    """first: the lowest key. at: where to read next. end: the first key that nobody used, None while it is sought."""
+    """first: the lowest key. at: where to read next. reach: no key is used from there on, as far as samples showed.
+
+    end: the same once it is settled, None while it is sought.
+    """
 
     first: int
     at: int
+    reach: int
     end: int | None = None
     busy: bool = False
 
+    @property
+    def stride(self) -> int:
+        """How far the keys of the next transaction are apart."""
+        return 1 if self.end is not None else max(1, (self.at - self.first) // FINAL_CHUNK)
+
 
 def final_generator(options: Mapping[str, Any]) -> gen.Generator:
-    """Read the later half of all keys, or more, one transaction at a time, each until it is ok.
+    """Read the last keys, about FINAL_KEYS, one transaction at a time, each until it is ok.
 
     How far the keys went is found by reading too: samples at doubled distances, until one finds nothing at all.
     """
     first = first_key(0)
-    return gen.unfold(FinalReads(first, first), _final_step, _final_learn)
+    return gen.unfold(FinalReads(first, first, first), _final_step, _final_learn)
 
 
 def _final_step(state: FinalReads, context: gen.Context) -> tuple[Op | gen.Pending, FinalReads] | None:
@@ -114,22 +125,23 @@ def _final_step(state: FinalReads, context: gen.Context) -> tuple[Op | gen.Pendi
         return gen.PENDING, state
     if state.end is not None and state.at >= state.end:
         return None
-    stride = 1 if state.end is not None else max(1, (state.at - state.first) // FINAL_CHUNK)
-    keys = range(state.at, state.at + stride * FINAL_CHUNK, stride)
+    keys = range(state.at, state.at + state.stride * FINAL_CHUNK, state.stride)
     return invoke("txn", [["r", key, None] for key in keys]), msgspec.structs.replace(state, busy=True)
 
 
 def _final_learn(state: FinalReads, context: gen.Context, event: Op) -> FinalReads:
     if event.type == "invoke" or not state.busy:
         return state
-    first, at, end = state.first, state.at, state.end
+    again = msgspec.structs.replace(state, busy=False)
     if event.type != "ok":
-        return FinalReads(first, at, end)
-    if end is not None:
-        return FinalReads(first, at + FINAL_CHUNK, end)
-    if any(elements for _, _, elements in event.value):
-        return FinalReads(first, first + max(FINAL_CHUNK, 2 * (at - first)))
-    return FinalReads(first, first + (at - first) // 4, at)
+        return again
+    if state.end is not None:
+        return msgspec.structs.replace(again, at=state.at + FINAL_CHUNK)
+    used = [key for _, key, elements in event.value if elements]
+    if used:
+        farther = state.first + max(FINAL_CHUNK, 2 * (state.at - state.first))
+        return msgspec.structs.replace(again, at=farther, reach=max(used) + 2 * state.stride)
+    return msgspec.structs.replace(again, at=max(state.first, state.reach - FINAL_KEYS), end=state.reach)
 
 
 def _read_key(state: Keys, place: int, chance: random.Random) -> int:
