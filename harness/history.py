@@ -120,7 +120,8 @@ class History:
         """The fault windows, in order of their beginning.
 
         What inject and heal observed is merged; where both name the same thing the heal's later word counts. Fault
-        records of others than this harness (Jepsen's nemeses) give no window.
+        records of others than this harness (Jepsen's nemeses) give no window. A window ends with the last heal of its
+        fault: where all records of a fault are `info`, as in `history.edn`, the first says only that it was asked for.
         """
         open_at: dict[int, int] = {}
         windows: list[Window] = []
@@ -151,7 +152,7 @@ class History:
             changes: dict[str, Any] = {"fault": msgspec.structs.replace(window.fault, observed=observed)}
             if f == "inject":
                 changes["error"] = self.error[place]
-            elif self.error[place] is None and not window.healed:
+            elif self.error[place] is None:
                 changes |= {
                     "end_index": int(self.index[place]),
                     "end_ns": int(self.time_ns[place]),

@@ -177,6 +177,17 @@ def test_what_a_heal_saw_later_counts() -> None:
     assert window.took_effect
 
 
+def test_a_window_is_the_same_in_edn_where_every_record_of_a_fault_is_info() -> None:
+    ops = [
+        fault("invoke", "inject", 1),
+        fault("info", "inject", 1, observed={"took_effect": True}),
+        fault("invoke", "heal", 1),
+        fault("info", "heal", 1, observed={}),
+    ]
+    as_edn = [{**op, "type": "info"} for op in ops]
+    assert History.from_ops(as_edn).windows() == History.from_ops(ops).windows()
+
+
 def test_a_malformed_fault_is_named_and_a_foreign_one_ignored() -> None:
     with pytest.raises(HistoryError, match="fault record is malformed"):
         History.from_ops([fault("invoke", "inject", 1, nodes=7)]).windows()
