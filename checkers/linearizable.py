@@ -56,6 +56,7 @@ class Linearizable:
         counts: Counter[str] = Counter()
         reasons: list[str] = []
         undecided = broken = configurations_max = 0
+        counting = False
         for each in objects:
             outcome = search(model, each.operations, budget)
             configurations_max = max(configurations_max, outcome.configurations_max)
@@ -64,17 +65,18 @@ class Linearizable:
             named = list(register_anomalies.find(each, model.initial)) if isinstance(model, Register) else []
             for violation in named:
                 counts[violation.type] += 1
+                counting = counting or _counts(violation, asked)
                 if counts[violation.type] <= options.max_shown:
                     anomalies.append(_named_anomaly(each, violation, asked))
             if outcome.linearizable is False or named:
                 broken += 1
                 counts[TYPE] += 1
+                counting = counting or strict
                 if outcome.linearizable is False and counts[TYPE] <= options.max_shown:
                     anomalies.append(_explained(model, each, outcome, budget, strict))
             else:
                 undecided += 1
                 reasons.append(_gave_up(each, outcome))
-        counting = any(_counts(kind, asked) for kind in counts)
         verdict: Judgement = "valid"
         if counting:
             verdict = "invalid"
@@ -108,9 +110,11 @@ class Linearizable:
         return Verdict(judgement, self.name, asked, reasons=[reason] if judgement == "unknown" else [])
 
 
-def _counts(type_: str, asked: str) -> bool:
-    """Whether one such violation shows that the model was not kept."""
-    return models.needs_realtime(asked) or type_ in _EVERY_MODEL or models.counts_against(type_, asked)
+def _counts(violation: register_anomalies.Named, asked: str) -> bool:
+    """Whether the violation shows that the model was not kept."""
+    if models.needs_realtime(asked) or violation.type in _EVERY_MODEL:
+        return True
+    return not violation.needs_realtime and models.counts_against(violation.type, asked)
 
 
 def _named_anomaly(each: Calls, violation: register_anomalies.Named, asked: str) -> Anomaly:
@@ -119,7 +123,7 @@ def _named_anomaly(each: Calls, violation: register_anomalies.Named, asked: str)
         type=violation.type,
         ops=records,
         sentence=violation.sentence,
-        counts=_counts(violation.type, asked),
+        counts=_counts(violation, asked),
         key=each.key,
         sub_history=records,
     )

@@ -9,7 +9,8 @@ named can't be explained by any order, whatever else happened:
   found or made the register different, and that had returned before the read began.
 - `lost-write`: the same, where the ops that should have replaced v are acknowledged writes that nobody ever saw.
 - `lost-update`: more compare-and-sets succeeded from a value than it was ever put there; or one succeeded from a
-  value that had been replaced before it began.
+  value that an acknowledged write or compare-and-set had replaced before it began. (Where only a read says that it had
+  been replaced, that read may be the stale one: no name then.)
 
 Source: the field's common names; the zones of Gibbons and Korach (1997) are the general form of the second.
 Cost: O(n log n).
@@ -32,11 +33,15 @@ _ALWAYS_DIFFERENT = object()
 
 @dataclass(frozen=True)
 class Named:
-    """A proven violation of one register. calls: those that prove it."""
+    """A proven violation of one register. calls: those that prove it.
+
+    needs_realtime: the proof needs the order in which ops of different clients returned and began.
+    """
 
     type: str
     calls: tuple[Call, ...]
     sentence: str
+    needs_realtime: bool = False
 
 
 def find(register: Calls, initial: State) -> Iterator[Named]:
@@ -156,6 +161,8 @@ class _Facts:
             if witness is None or witness.place <= last:
                 return
         assert witness is not None
+        if action[0] == "cas" and witness.action[0] == "read":  # type: ignore[index]
+            return
         yield self._overtaken(call, witness, value, visible, [each for each in earlier if each.returned == last])
 
     def _overtaken(self, call: Call, witness: Call, value: Any, visible: bool, writers: list[Call]) -> Named:
@@ -175,16 +182,16 @@ class _Facts:
                 f"worked, but {show(mine[1])} had been replaced by then: an update that it had not seen was "
                 f"overwritten. {before}"
             )
-            return Named("lost-update", calls, sentence)
+            return Named("lost-update", calls, sentence, needs_realtime=True)
         if not visible and action[0] == "write":
             sentence = (
                 f"{title}: the write of {show(action[1])} by client {witness.process} was acknowledged, but nobody "
                 f"ever saw it: client {call.process}, who began to read afterwards, still got {show(value)}, and "
                 f"{since}. The write was lost."
             )
-            return Named("lost-write", calls, sentence)
+            return Named("lost-write", calls, sentence, needs_realtime=True)
         sentence = f"{title}: client {call.process} read {show(value)}, which was out of date. {before}"
-        return Named("stale-read", calls, sentence)
+        return Named("stale-read", calls, sentence, needs_realtime=True)
 
     def updates_lost_together(self) -> Iterator[Named]:
         """More compare-and-sets from a value than times that it was put there."""

@@ -184,6 +184,30 @@ def test_a_weaker_model_is_not_decided_by_this_checker_but_for_values_from_nowhe
     assert check(*done(0, "read", None, 9), model="read-committed").verdict == "invalid"
 
 
+STALE_THEN_CHANGED = (
+    *done(0, "write", 39),
+    *done(0, "write", 40),
+    *done(1, "read", None, 39),
+    *done(2, "cas", [40, 42]),
+)
+
+
+def test_a_stale_read_makes_no_lost_update_of_a_right_change() -> None:
+    """As etcd's serializable reads show it: the read was wrong, the compare-and-set was not."""
+    verdict = check(*STALE_THEN_CHANGED)
+    assert verdict.verdict == "invalid"
+    assert "lost-update" not in verdict.anomaly_types
+
+
+def test_what_only_realtime_proves_does_not_count_against_a_model_without_it() -> None:
+    later = (*done(0, "write", 1), *done(0, "write", 2), *done(1, "cas", [1, 3]))
+    assert check(*later).anomaly_counts["lost-update"] == 1
+    for records in (later, STALE_THEN_CHANGED):
+        verdict = check(*records, model="sequential")
+        assert verdict.verdict == "unknown"
+        assert not any(anomaly.counts for anomaly in verdict.anomalies)
+
+
 def test_out_of_budget_is_unknown_and_says_how_far_it_got() -> None:
     recorded = history(*done(0, "write", 1), *done(0, "read", None, 1))
     options = asked("linearizable")
