@@ -68,7 +68,8 @@ class Status:
     def line(self) -> str:
         """The status as one plain line."""
         parts = [
-            self.phase + (f", {clock(self.left_s)} left" if self.left_s is not None else f" ({clock(self.elapsed_s)})")
+            self.phase
+            + (f", at most {clock(self.left_s)} left" if self.left_s is not None else f" ({clock(self.elapsed_s)})")
         ]
         if self.counts is not None:
             ok, fail, info = self.counts

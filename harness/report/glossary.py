@@ -281,7 +281,12 @@ MODELS: dict[str, Model] = {
             "Parallel snapshot isolation",
             "every transaction reads a snapshot and no update is lost, though snapshots may disagree on the order",
         ),
-        Model("repeatable-read", "Repeatable read", "rows that a transaction has read do not change under it"),
+        Model(
+            "repeatable-read",
+            "Repeatable read",
+            "nobody changes a row that a transaction has read before that one has ended (in Adya's strict sense: what "
+            "SQL databases call REPEATABLE READ is often less)",
+        ),
         Model(
             "snapshot-isolation",
             "Snapshot isolation",

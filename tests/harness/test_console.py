@@ -50,7 +50,9 @@ def test_status_says_phase_time_left_rate_outcomes_and_faults() -> None:
         assert status.share == pytest.approx(1 / 3)
         assert status.counts == (2000, 0, 20)
         assert status.rate_hz == pytest.approx(202)
-        assert status.line() == ("running, 0:20 left | 202 ops/s, 2,000 ok, 0 fail, 20 info | faults: partition n1 n2")
+        assert status.line() == (
+            "running, at most 0:20 left | 202 ops/s, 2,000 ok, 0 fail, 20 info | faults: partition n1 n2"
+        )
         progress.fault(Op("info", "heal", {"id": 1, "kind": "partition", "nodes": ["n1", "n2"]}, NEMESIS))
         assert console.status().line().endswith("faults: none")
 
