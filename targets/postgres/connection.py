@@ -153,10 +153,20 @@ def _shut(descriptor: int) -> None:
 
 
 def _connect(host: str, port: int, password: str, timeout_s: float, settings: Mapping[str, str]) -> pq.abc.PGconn:
-    """libpq's non-blocking connect, polled here: its blocking one holds Python's lock while it waits."""
+    """libpq's non-blocking connect, polled here: its blocking one holds Python's lock while it waits.
+
+    What libpq would take from the environment (PGHOSTADDR, PGOPTIONS ...) is all given: no session of ours may ever
+    reach a server that is not the node's.
+    """
+    try:
+        address = socket.gethostbyname(host)
+    except OSError as error:
+        raise CannotConnect(f"{host}: {error}") from error
+    settings = {"application_name": "faultline", **settings}
     options = " ".join(f"-c {name}={value}" for name, value in settings.items())
     wanted = {
         "host": host,
+        "hostaddr": address,
         "port": str(port),
         "user": "postgres",
         "dbname": "postgres",
@@ -164,7 +174,9 @@ def _connect(host: str, port: int, password: str, timeout_s: float, settings: Ma
         "options": options,
         "sslmode": "disable",
         "gssencmode": "disable",
-        "application_name": settings.get("application_name", "faultline"),
+        "client_encoding": "UTF8",
+        "target_session_attrs": "any",
+        "passfile": f"{os.devnull}/none",
     }
     conninfo = " ".join(f"{name}='{_quoted(value)}'" for name, value in wanted.items() if value)
     until = time.monotonic() + timeout_s

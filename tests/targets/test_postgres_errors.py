@@ -227,6 +227,24 @@ def test_refused_and_silent_servers() -> None:
         assert time.monotonic() - begun < 1.0
 
 
+def test_the_environment_leads_no_session_elsewhere(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "PGHOSTADDR": "192.0.2.1",
+        "PGPORT": "1",
+        "PGOPTIONS": "-c default_transaction_read_only=on",
+        "PGCLIENTENCODING": "LATIN1",
+        "PGTARGETSESSIONATTRS": "standby",
+        "PGSSLMODE": "require",
+        "PGUSER": "somebody",
+        "PGDATABASE": "another",
+    }.items():
+        monkeypatch.setenv(name, value)
+    connection = Connection("127.0.0.1", server.port)
+    shown = "SELECT inet_server_port(), current_setting('transaction_read_only'), current_setting('client_encoding')"
+    assert connection.execute(shown).rows == [[str(server.port), "off", "UTF8"]]
+    connection.close()
+
+
 class TestCommitThatWaits:
     """COMMIT waits for a standby that does not exist."""
 
