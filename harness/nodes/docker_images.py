@@ -7,6 +7,7 @@ built (see `harness.images`) is found under the vendor's name.
 from __future__ import annotations
 
 import hashlib
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ import docker.errors
 
 from harness.errors import InfrastructureError
 
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+ENGINES_OWN = re.compile(r"Step \d+/\d+ : | ---> |Removing intermediate container |The command '")
 SANDBOX = Path(__file__).with_name("sandbox")
 
 
@@ -91,7 +94,8 @@ def base_of(dockerfile: Path) -> str:
     raise InfrastructureError(f"{dockerfile} has no FROM")
 
 
-def last_words(error: docker.errors.BuildError, lines: int = 8) -> str:
-    """The end of a failed build's output: why it failed."""
-    printed = "".join(str(part.get("stream") or part.get("error") or "") for part in error.build_log)
-    return " | ".join(line for line in printed.splitlines() if line.strip())[-1500:] if lines else str(error)
+def last_words(error: docker.errors.BuildError) -> str:
+    """The end of what a failed build printed, without the engine's own lines: why it failed."""
+    printed = "".join(str(part.get("stream") or "") for part in error.build_log)
+    lines = [line for line in ANSI.sub("", printed).splitlines() if line.strip() and not ENGINES_OWN.match(line)]
+    return " | ".join(lines[-6:])[-800:] or str(error)

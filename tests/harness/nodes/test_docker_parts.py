@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from docker.errors import BuildError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -119,3 +120,15 @@ class TestNoEngine:
 
 def _context_id(name: str) -> str:
     return hashlib.sha256(name.encode()).hexdigest()
+
+
+def test_failed_build_is_told_by_its_own_words() -> None:
+    log = [
+        {"stream": "Step 3/9 : RUN make\n"},
+        {"stream": " ---> Running in 0123\n"},
+        {"stream": "\x1b[91mcc: fatal error: no input files\n\x1b[0m"},
+        {"stream": "Removing intermediate container 0123\n"},
+        {"error": "The command '/bin/sh -c make' returned a non-zero code: 2"},
+    ]
+    assert docker_images.last_words(BuildError("reason", log)) == "cc: fatal error: no input files"
+    assert docker_images.last_words(BuildError("reason", [])) == "reason"
