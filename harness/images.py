@@ -114,7 +114,7 @@ def is_here(image: str) -> bool:
         client.close()
 
 
-def build(names: Sequence[str] = (), say: Callable[[str], None] = print) -> None:
+def build(names: Sequence[str] = (), say: Callable[[str], None] = partial(print, flush=True)) -> None:
     """Have the sandbox and these images ready; a name is `etcd`, `etcd:3.5.27` or an image's full name.
 
     No names: each database's own, or the version that the variable of its name holds (`make images ETCD=3.5.27`).
