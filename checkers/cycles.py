@@ -83,8 +83,10 @@ def find_cycles(graph: Graph, timing: Timing, limit: int) -> CycleSearch:
     label = components(first, order, graph.target, graph.nodes)
     inside = np.flatnonzero(label[graph.source] == label[graph.target])
     if len(inside):
-        _, sizes = np.unique(label[np.unique(graph.source[inside])], return_counts=True)
-        search.components = len(sizes)
+        cyclic = np.zeros(graph.nodes, bool)
+        cyclic[graph.source[inside]] = True
+        sizes = np.bincount(label[: graph.txns][cyclic[: graph.txns]])
+        search.components = int(np.count_nonzero(sizes))
         search.largest_component = int(sizes.max())
         _Finder(graph.subset(inside), timing, limit, search).run()
         for kind in search.kinds.values():
@@ -104,14 +106,17 @@ class _Finder:
     """The search in what is left when everything outside of the components is gone."""
 
     def __init__(self, graph: Graph, timing: Timing, limit: int, search: CycleSearch) -> None:
-        self._names = np.unique(np.concatenate((graph.source, graph.target)))
-        self._txns = int(np.searchsorted(self._names, graph.txns))
+        used = np.zeros(graph.nodes, bool)
+        used[graph.source] = used[graph.target] = True
+        self._names = np.flatnonzero(used)
+        self._txns = int(np.count_nonzero(used[: graph.txns]))
+        number = (np.cumsum(used) - 1).astype(np.int32)
         self._graph = _weakest(
             Graph(
                 self._txns,
                 len(self._names),
-                np.searchsorted(self._names, graph.source).astype(np.int32),
-                np.searchsorted(self._names, graph.target).astype(np.int32),
+                number[graph.source],
+                number[graph.target],
                 graph.kind,
                 graph.source_mop,
                 graph.target_mop,
@@ -159,7 +164,7 @@ class _Finder:
         label, starts = split.label, self._split_source(split)
         cyclic = np.flatnonzero(label[starts] == label[split.target])
         lenient = np.zeros(graph.nodes, bool)
-        on_cycle = np.unique(starts[cyclic])
+        on_cycle = starts[cyclic]
         lenient[np.where(on_cycle < t, on_cycle, on_cycle - t)] = True
         against = cyclic[split.edge[cyclic] >= 0]
         against = against[graph.kind[split.edge[against]] == RW]

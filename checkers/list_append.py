@@ -13,6 +13,10 @@ Ops: `f` is `txn`; `value` is a list of `["append", k, v]` and `["r", k, list or
 nothing: the empty list). `ok`: committed. `fail`: aborted. `info` or no completion: may have committed; its reads say
 nothing, and it has no end.
 
+What it can't: anomalies that need predicates. The order of appends that nobody read is open; whether some order fits is
+decided for snapshot isolation (checkers.open_orders), does not matter for serializability or the levels up to read
+committed, and is left open for consistent-view and its kin, which are judged by what holds in every order.
+
 Cost: O(n log n) in micro-ops and elements read, about 21 bytes for each dependency beside the columns.
 """
 

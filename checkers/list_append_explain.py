@@ -77,8 +77,8 @@ class Explainer:
         return Anomaly(
             type=type_,
             ops=sorted(int(columns.op[txn]) for txn in conflict.txns),
-            sentence=f"{who}: no read tells {pairs}, but in every possible order at least one of them worked on a state "
-            f"of the database that never existed ({'; '.join(known)}).",
+            sentence=f"{who}: no read tells {pairs}, but in every possible order at least one of them worked on a "
+            f"state of the database that never existed ({'; '.join(known)}).",
             key=columns.keys[keys[0]] if len(keys) == 1 else None,
             sub_history=sorted({index for txn in conflict.txns for index in columns.records(txn)}),
         )

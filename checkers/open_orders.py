@@ -88,6 +88,9 @@ def judge_open_orders(
                 result.conflicts.append(problem.conflict())
             except TimeoutError as error:
                 result.undecided[SNAPSHOT_MODELS[strength]] = str(error)
+            except RecursionError:
+                why = f"{len(choices)} pairs of unread appends in one knot: too many to try against snapshot isolation"
+                result.undecided[SNAPSHOT_MODELS[strength]] = why
         if result.conflicts:
             result.type = NAMES[NONADJACENT] + SUFFIXES[strength]
             return result
