@@ -4,9 +4,9 @@ One dispatcher (the thread that calls `run`) owns the generator, the roster, the
 gives every record its index and its time. An invocation is in the journal before its worker may send; a completion
 after the session returned. Workers (`harness.worker`) and fault lanes (`harness.lane`) talk to it through one queue.
 
-- A worker takes ops only while it has a session, opened up to the server's handshake. When opening fails, the next op
-  that comes is invoked and fails with `could not connect: ...` (it was never sent), and the opening is tried again
-  after a pause that doubles: at most one failed op for each attempt.
+- A worker (`harness.crew`) takes ops only while it has a session, opened up to the server's handshake. When opening
+  fails, the next op that comes is invoked and fails with `could not connect: ...` (it was never sent), and the opening
+  is tried again after a pause that doubles: at most one failed op for each attempt.
 - An op that outlives its deadline is recorded as `info` (`fail` if it writes nothing), its session is shut, its worker
   abandoned and replaced.
 - A session that is lost ends its process; the worker goes on under the next one (`harness.roster`). It connects again
@@ -25,10 +25,11 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from queue import Empty, SimpleQueue
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
+from harness.crew import Crew, HasName, Seat
 from harness.errors import InfrastructureError
 from harness.generator import EXHAUSTED, Generator, Pending, Source, lift
 from harness.generator.timing import SECOND_NS
@@ -39,7 +40,7 @@ from harness.progress import Phase, Progress
 from harness.roster import Roster
 from harness.stall import StallGate
 from harness.target import Session, SessionContext, Timeouts
-from harness.worker import EXIT, Connect, Disconnect, Report, Worker
+from harness.worker import Report
 
 SWITCH_INTERVAL_S = 1e-4
 """How long a thread may keep the interpreter lock: with Python's 5 ms one busy thread lifts p99 from 2 to 46 ms."""
@@ -47,35 +48,10 @@ HOUSEKEEPING_NS = 20_000_000
 """How often deadlines, pauses and the journal's buffer are looked after."""
 IDLE_NS = 1_000_000
 """When to ask a generator again that can't say when it has something."""
-BACKOFF_FIRST_NS, BACKOFF_MOST_NS = 100_000_000, 2 * SECOND_NS
-ABANDONED_PER_WORKER = 4
 STOP_GRACE_NS = SECOND_NS
 """How long ops in flight may go on after `stop`."""
 LANE_CLOSE_NS = 120 * SECOND_NS
 """How long lanes may take to heal at the end of `run`."""
-
-
-class HasName(Protocol):
-    """What the interpreter must know of a node."""
-
-    @property
-    def name(self) -> str: ...
-
-
-class Seat(msgspec.Struct):
-    """The dispatcher's view of one thread: who works there, on what, until when."""
-
-    thread: int
-    worker: Worker
-    node: Any
-    connected: bool = False
-    connecting: bool = False
-    error: str | None = None
-    """Why the last attempt to connect failed, until an op has been failed with it."""
-    attempts: int = 0
-    retry_ns: int = 0
-    op: Op | None = None
-    deadline_ns: int = 0
 
 
 class Recording(msgspec.Struct, frozen=True):
@@ -108,27 +84,30 @@ class Interpreter:
         self.progress = Progress()
         self.unmapped = self.progress.unmapped
         self._journal = journal
-        self._open_session = open_session
-        self._timeouts = timeouts
-        self._options = dict(options or {})
-        self._gate = stall_gate
         self._seed = seed
-        self._nodes = list(nodes)
         self._roster = Roster(concurrency, [node.name for node in nodes], random.Random(f"{seed}/clients"))
         self._reports: SimpleQueue[Report | Recording] = SimpleQueue()
         self._origin_ns = time.monotonic_ns()
         self._index = 0
         self._fault_ids = itertools.count(1)
         self._deadline_ns = round(timeouts.op_s * SECOND_NS)
-        self._connect_ns = round((timeouts.connect_s + timeouts.op_s) * SECOND_NS)
         self._stop_error: BaseException | None = None
         self._stopped_ns: int | None = None
         self._hurry = threading.Event()
-        self._abandoned: list[threading.Thread] = []
         self._lanes_end_ns = 0
         self._generator: Generator = EXHAUSTED
         self._phase = Phase()
-        self._seats = [self._seat(thread) for thread in range(concurrency)]
+        self._crew = Crew(
+            self._roster,
+            self._reports,
+            open_session,
+            nodes,
+            timeouts=timeouts,
+            options=options or {},
+            stall_gate=stall_gate,
+            seed=seed,
+            hurry=self._hurry,
+        )
 
     # -- what the runner calls
 
@@ -185,31 +164,12 @@ class Interpreter:
 
         Not while `run` is at work. Returns how many abandoned threads still hang after `timeout_s`.
         """
-        end = time.monotonic() + timeout_s
-        closing: list[tuple[Seat, threading.Event]] = []
-        for seat in self._seats:
-            if seat.connecting:
-                self._replace(seat)
-            elif seat.connected:
-                closing.append((seat, threading.Event()))
-                seat.worker.inbox.put(Disconnect(closing[-1][1]))
-            self._roster.retire(seat.thread)
-            seat.connected, seat.connecting, seat.error, seat.attempts, seat.retry_ns = False, False, None, 0, 0
-        for seat, done in closing:
-            if not done.wait(max(0.0, end - time.monotonic())):
-                self._replace(seat)
-        for thread in self._abandoned:
-            thread.join(max(0.0, end - time.monotonic()))
-        self._abandoned = [thread for thread in self._abandoned if thread.is_alive()]
-        return len(self._abandoned)
+        return self._crew.disconnect(timeout_s)
 
     def close(self) -> None:
         """Close all sessions and end all threads that can end. The journal stays open."""
-        self.close_sessions()
-        for seat in self._seats:
-            seat.worker.inbox.put(EXIT)
-        for seat in self._seats:
-            seat.worker.join(1.0)
+        self._crew.disconnect(timeout_s=10.0)
+        self._crew.dismiss()
 
     def now_ns(self) -> int:
         """The run's clock: monotonic nanoseconds since the interpreter was made."""
@@ -293,16 +253,16 @@ class Interpreter:
     def _housekeep(self, now_ns: int, *, connect: bool) -> None:
         self._journal.tick()
         stopped = self._stopped_ns is not None and now_ns > self._stopped_ns + STOP_GRACE_NS
-        for seat in self._seats:
+        crew = self._crew
+        for seat in crew.seats:
             if seat.op is not None:
                 if stopped or now_ns >= seat.deadline_ns + seat.worker.extra_ns:
                     self._expire(seat, "stopped" if stopped else "deadline")
             elif seat.connecting:
                 if now_ns >= seat.deadline_ns:
-                    self._replace(seat)
-                    self._failed_to_connect(seat, f"could not connect: no answer in {self._connect_ns / 1e9:g} s")
+                    crew.overdue(seat, now_ns)
             elif not seat.connected and connect:
-                self._connect(seat, now_ns)
+                crew.connect(seat, now_ns)
         self.progress.in_flight = len(self._roster.busy)
 
     def _take(self, message: Report | Recording) -> None:
@@ -313,27 +273,26 @@ class Interpreter:
                 message.answer.put(message.op)
                 raise
             return
-        seat = self._seats[message.worker.number]
+        seat = self._crew.seats[message.worker.number]
         if seat.worker is not message.worker:
             return
         if message.op is not None:
             self._complete(seat, message.op, message.lost, message.unmapped)
             if message.lost:
-                self._connect(seat, self.now_ns())
+                self._crew.connect(seat, self.now_ns())
             elif message.op.type == "ok":
                 seat.attempts = 0
         elif message.error is not None:
-            self._failed_to_connect(seat, message.error)
+            self._crew.refused(seat, message.error, self.now_ns())
         else:
-            seat.connecting, seat.connected = False, True
-            self._roster.release(seat.thread)
+            self._crew.connected(seat)
 
     # -- ops
 
     def _invoke(self, op: Op, now_ns: int) -> None:
         roster = self._roster
         thread = roster.assign(op)
-        seat = self._seats[thread]
+        seat = self._crew.seats[thread]
         invocation = Op(
             "invoke", op.f, op.value, roster.processes[thread], now_ns, self._index, None, roster.node_of(thread)
         )
@@ -374,9 +333,7 @@ class Interpreter:
         self._generator = self._generator.update(roster.context(now_ns), event)
         seat.op = None
         if lost:
-            roster.retire(thread)
-            seat.connected = False
-            self._back_off(seat, now_ns)
+            self._crew.lost(seat, now_ns)
         elif seat.connected:
             roster.release(thread)
         else:
@@ -387,57 +344,8 @@ class Interpreter:
         op = seat.op
         assert op is not None
         self._complete(seat, op.replace(type="fail" if seat.worker.is_read(op) else "info", error=error), lost=True)
-        self._replace(seat)
-        self._connect(seat, self.now_ns())
-
-    def _failed_to_connect(self, seat: Seat, error: str) -> None:
-        seat.connecting, seat.connected, seat.error = False, False, error
-        seat.attempts = max(1, seat.attempts)
-        self._back_off(seat, self.now_ns())
-        self._roster.release(seat.thread)
-
-    def _back_off(self, seat: Seat, now_ns: int) -> None:
-        """When a seat connects next: at once the first time since an ok op, then after a doubling pause."""
-        wait_ns = min(BACKOFF_MOST_NS, BACKOFF_FIRST_NS << min(seat.attempts - 1, 10)) if seat.attempts else 0
-        seat.attempts += 1
-        seat.retry_ns = now_ns + wait_ns
-
-    def _connect(self, seat: Seat, now_ns: int) -> None:
-        """Let the worker open a session, if the pause is over; it takes no ops meanwhile."""
-        if now_ns >= seat.retry_ns:
-            self._roster.withdraw(seat.thread)
-            seat.connecting, seat.error = True, None
-            seat.deadline_ns = now_ns + self._connect_ns
-            seat.worker.inbox.put(Connect(self._roster.processes[seat.thread]))
-
-    def _replace(self, seat: Seat) -> None:
-        """Abandon a seat's worker and put a new one there. Raises InfrastructureError when too many hang."""
-        self._abandoned = [thread for thread in self._abandoned if thread.is_alive()]
-        self._abandoned += [seat.worker, seat.worker.abandon()]
-        seat.worker = self._worker(seat)
-        hanging = sum(isinstance(thread, Worker) for thread in self._abandoned)
-        if hanging > ABANDONED_PER_WORKER * self._roster.concurrency:
-            raise InfrastructureError(
-                f"{hanging} threads hang in sessions that were shut at their deadline, more than "
-                f"{ABANDONED_PER_WORKER} for each of {self._roster.concurrency} workers: the driver does not give up"
-            )
-
-    def _seat(self, thread: int) -> Seat:
-        node = self._nodes[thread % len(self._nodes)] if self._nodes else None
-        seat = Seat(thread, None, node)  # type: ignore[arg-type]
-        seat.worker = self._worker(seat)
-        return seat
-
-    def _worker(self, seat: Seat) -> Worker:
-        def open_session(process: int, between_statements: Callable[[], None]) -> Session:
-            return self._open_session(
-                seat.node, SessionContext(process, self._timeouts, between_statements, self._options)
-            )
-
-        rng = random.Random(f"{self._seed}/stall/{self._roster.processes[seat.thread]}")
-        worker = Worker(seat.thread, self._reports, open_session, self._gate, rng, self._hurry)
-        worker.start()
-        return worker
+        self._crew.replace(seat)
+        self._crew.connect(seat, self.now_ns())
 
     # -- faults
 
