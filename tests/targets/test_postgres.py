@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 
 from harness.errors import UsageError
+from harness.nodes.docker import DockerCluster
 from harness.nodes.local import LocalCluster
 from harness.op import invoke
 from harness.options import with_defaults
 from harness.target import DidNotHappen, SessionContext, Target, Timeouts
 from targets.postgres import embedded
 from targets.postgres.target import Postgres
+from tests.e2e.runs import docker_missing
 from tests.targets.postgres_server import Server, open_session, running
 from workloads.append import APPEND
 
@@ -275,3 +277,33 @@ class TestLocal:
             assert copy.startswith(node.home)
             assert "PostgreSQL" in node.run(f"{copy}/bin/postgres", "--version").stdout
             assert "PostgreSQL" in node.run(f"{copy}/bin/initdb", "--version").stdout
+
+
+@pytest.mark.docker
+def test_in_a_pod_from_the_image_to_serving_and_back_after_a_kill() -> None:
+    missing = docker_missing(Postgres.default_image)
+    if missing:
+        pytest.skip(missing)
+    target = Postgres(
+        image=Postgres.default_image,
+        options=postgres(max_connections=30).chosen,
+        timeouts=Timeouts(),
+        workload="append",
+    )
+    with DockerCluster(run_id="test-postgres", nodes=1, image=Postgres.default_image) as cluster:
+        target.start(cluster)
+        node = cluster.nodes[0]
+        assert target.version(node).startswith("18")
+        target.workloads["append"].setup(target, cluster)
+        session = open_session(target, "append", node)
+        assert session.connection.execute("SHOW max_connections").rows == [["30"]]
+        txn(session, ["append", 1, 1])
+        node.agent.request("kill")
+        with pytest.raises(DidNotHappen):
+            txn(session, ["append", 1, 2])
+        node.start_db()
+        target.await_node(node, 30)
+        again = open_session(target, "append", node, process=1)
+        assert txn(again, ["r", 1, None]) == [["r", 1, [1]]]
+        again.close()
+        target.stop(cluster)
