@@ -114,12 +114,13 @@ def is_here(image: str) -> bool:
         client.close()
 
 
-def build(names: Sequence[str] = (), say: Callable[[str], None] = partial(print, flush=True)) -> None:
+def build(names: Sequence[str] = (), say: Callable[[str], None] | None = None) -> None:
     """Have the sandbox and these images ready; a name is `etcd`, `etcd:3.5.27` or an image's full name.
 
     No names: each database's own, or the version that the variable of its name holds (`make images ETCD=3.5.27`).
     Raises UsageError for a name that no recipe makes, InfrastructureError when one can be neither pulled nor built.
     """
+    say = say or partial(print, flush=True)
     wanted = choose(recipes(), names, os.environ)
     client = docker_engine.connect()
     began = time.monotonic()
