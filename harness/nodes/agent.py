@@ -789,6 +789,14 @@ class Faketime:
             file.write(f"{offset_s:+.6f}\n")
         os.replace(self.file + ".new", self.file)
 
+    @staticmethod
+    def sweep(pids: Iterable[int]) -> None:
+        """Remove the shared memory that it makes for a process and that a kill -9 leaves."""
+        for pid in pids:
+            for name in (f"faketime_shm_{pid}", f"sem.faketime_sem_{pid}"):
+                with contextlib.suppress(OSError):
+                    os.unlink(f"/dev/shm/{name}")
+
     def measure(self, commands: Commands) -> float:
         """The skew of a process that starts now with the same settings."""
         before = time.time()
@@ -861,6 +869,8 @@ class Database:
             if not wait_until(lambda: not any(current(each) for each in frozen), 10.0):
                 raise Refused("processes do not die: %s" % [each.pid for each in frozen if current(each)])
             self.members()
+            if self.faketime is not None:
+                self.faketime.sweep(each.pid for each in frozen)
             return [each.pid for each in frozen]
 
     def pause(self) -> dict[str, Any]:

@@ -48,6 +48,7 @@ def clock_reader(agent: AgentClient, home: Path) -> Callable[..., Callable[[], l
 
 
 @x86
+@pytest.mark.timeout(900)
 def test_toggled_a_thousand_times_on_three_busy_threads(agent: AgentClient, clock_reader):
     """Goal: no toggle crashes a thread or shows a time that is neither the true nor the skewed one."""
     stop = clock_reader(30.0)
@@ -184,6 +185,9 @@ def test_libfaketime_skews_a_database_that_is_started_with_it(open_agent, home: 
     await_true(lambda: [round(s) for s in fresh_beats(home, 0.1).values()] == [-45] * 3, 3.0, "all see it")
     agent.request("heal")
     await_true(lambda: [round(s) for s in fresh_beats(home, 0.1).values()] == [0] * 3, 3.0, "the right time again")
+    root = agent.request("tree")["root"]
+    agent.request("kill")
+    assert not list(Path("/dev/shm").glob(f"*faketime*_{root}"))
 
 
 def test_without_libfaketime_it_says_what_to_install(open_agent, monkeypatch: pytest.MonkeyPatch):

@@ -61,6 +61,7 @@ class Load:
 @pytest.mark.skipif(
     platform.machine() != "x86_64" or platform.system() != "Linux", reason="the vDSO patch is for x86-64"
 )
+@pytest.mark.timeout(900)
 def test_toggled_a_thousand_times_under_load():
     """Goal: no session is lost, no commit fails, every session sees the skew while it lasts and never another one."""
     with LocalCluster(run_id="test-clock", nodes=1) as cluster:
