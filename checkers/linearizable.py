@@ -31,6 +31,8 @@ TYPE = "nonlinearizable"
 _EVERY_MODEL = ("garbage-read", "future-read")
 SHRINK_MAX = 64
 """Reads that a counterexample is tried without, one by one; with more of them all are shown."""
+SHRINK_S, SHRINK_MB = 0.5, 64
+"""What shrinking one counterexample may cost. The etcd histories of a hundred ops take 0.02 s."""
 
 
 class Linearizable:
@@ -73,7 +75,7 @@ class Linearizable:
                 counts[TYPE] += 1
                 counting = counting or strict
                 if outcome.linearizable is False and counts[TYPE] <= options.max_shown:
-                    anomalies.append(_explained(model, each, outcome, budget, strict))
+                    anomalies.append(_explained(model, each, outcome, strict))
             else:
                 undecided += 1
                 reasons.append(_gave_up(each, outcome))
@@ -129,7 +131,7 @@ def _named_anomaly(each: Calls, violation: register_anomalies.Named, asked: str)
     )
 
 
-def _explained(model: Model, each: Calls, outcome: Outcome, budget: Budget, counts: bool) -> Anomaly:
+def _explained(model: Model, each: Calls, outcome: Outcome, counts: bool) -> Anomaly:
     """The anomaly of an object without an order: how far one exists, what breaks it, what was possible there."""
     assert outcome.stuck is not None
     stuck = next(call for call in each.calls if call.outcome == OK and call.operation == outcome.stuck)
@@ -148,7 +150,7 @@ def _explained(model: Model, each: Calls, outcome: Outcome, budget: Budget, coun
         f"one instant between its call and its return; after any such order the register {held}, and from there this "
         f"op has no place{also}."
     )
-    needed = _shrunk(model, each, stuck, budget)
+    needed = _shrunk(model, each, stuck)
     return Anomaly(
         type=TYPE,
         ops=[stuck.record],
@@ -165,11 +167,13 @@ def _explained(model: Model, each: Calls, outcome: Outcome, budget: Budget, coun
     )
 
 
-def _shrunk(model: Model, each: Calls, stuck: Call, budget: Budget) -> list[Call]:
+def _shrunk(model: Model, each: Calls, stuck: Call) -> list[Call]:
     """The calls up to the one that breaks it, without the reads that are not needed for that.
 
-    Leaving out a read never makes a violation, so what is left proves it.
+    Leaving out a read never makes a violation, so what is left proves it. With fewer reads a search can take
+    much longer: what can't be decided soon is kept.
     """
+    budget = Budget.of(SHRINK_S, SHRINK_MB)
 
     def broken(calls: list[Call]) -> bool:
         operations = [

@@ -11,11 +11,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from checkers import register_anomalies
+from checkers.key_value_model import KeyValue
 from checkers.linearizable import Linearizable
 from checkers.linearizable_calls import calls_by_object
 from checkers.register_model import Register
@@ -26,11 +28,12 @@ from tests.checkers.linearizability_oracle import linearizable
 CASES = Path(__file__).parents[2].parent / "shared" / "cases" / "linearizability.json.gz"
 
 
-def cases() -> list[dict[str, Any]]:
+def cases(model: str = "cas-register") -> list[dict[str, Any]]:
+    begins = {"cas-register": "cas-register", KeyValue.name: "kv"}[model]
     if not CASES.exists():
         return []
     with gzip.open(CASES) as file:
-        return [case for case in json.load(file) if case["model"] == "cas-register"]
+        return [case for case in json.load(file) if case["model"].startswith(begins)]
 
 
 @pytest.mark.skipif(not CASES.exists(), reason=f"the recorded verdicts of peers are not there ({CASES.name})")
@@ -44,6 +47,17 @@ def test_recorded_verdicts_of_peers() -> None:
         if case["linearizable"] is None:
             assert "badval" in case["name"]
             assert "garbage-read" in verdict.anomaly_types
+
+
+@pytest.mark.skipif(not CASES.exists(), reason=f"the recorded verdicts of peers are not there ({CASES.name})")
+def test_recorded_verdicts_on_a_key_value_store_with_append() -> None:
+    recorded = [case for case in cases(KeyValue.name) if case["linearizable"] is not None]
+    assert [case["name"] for case in recorded] == ["c10-ok", "c10-bad", "c50-ok"]
+    checker = Linearizable(lambda initial: KeyValue(initial or ""))
+    for case in recorded:
+        ops = [{**op, "value": [op["key"], op["value"]]} for op in case["history"]]
+        verdict = checker.check(History.from_ops(ops), msgspec.structs.replace(asked(), time_budget_s=240))
+        assert verdict.verdict == ("valid" if case["linearizable"] else "invalid"), case["name"]
 
 
 @st.composite
