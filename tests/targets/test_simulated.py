@@ -124,7 +124,7 @@ def test_every_kind_of_completion_occurs_and_unknown_ops_may_have_happened() -> 
     """Unknown appends whose values were read have happened; some of those whose key was read later have not."""
     ops = history("append", "none", 5, time_s=30.0, rate_hz=300.0)
     types = Counter(op.type for op in ops if op.process != "nemesis")
-    assert types["ok"] > 4000 and types["fail"] > 100 and types["info"] > 30
+    assert types["ok"] > 4000 and types["fail"] > 100 and types["info"] >= 10
     windows = History.from_ops(ops).windows()
     assert {window.fault.kind for window in windows if window.took_effect} == {"partition", "kill", "pause"}
     assert all(window.healed for window in windows)
