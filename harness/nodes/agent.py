@@ -924,15 +924,15 @@ class Database:
             if self.faketime is not None:
                 self.faketime.set(offset_ns / 1e9)
                 return [each.pid for each in self.members()]
-            done: dict[tuple[int, int], Process] = {}
-            while self.patched:
-                new = [each for each in self.members() if each.key not in done]
+            new, done, strangers = self.patched, set[tuple[int, int]](), frozenset[int]()
+            while self.patched and self._rewrite(new):
+                done.update(each.key for each in new)
+                members = self.members(strangers)
+                strangers = strangers or frozenset(self.tree.strangers)
+                new = [each for each in members if each.key not in done]
                 if not new:
-                    self.patched = list(done.values())
-                    return [each.pid for each in self.patched]
-                if not self._rewrite(new):
-                    break
-                done.update((each.key, each) for each in new)
+                    self.patched = members
+                    return [each.pid for each in members]
             return self._patch_tree()
 
     def _rewrite(self, chosen: Iterable[Process]) -> bool:
