@@ -23,6 +23,10 @@ from harness.target import DidNotHappen, Unknown
 SERIAL_LEVELS: Final = (ConsistencyLevel.SERIAL, ConsistencyLevel.LOCAL_SERIAL)
 
 
+class Refused(DidNotHappen):
+    """Too few replicas for the moment: asking again at once gets the same answer."""
+
+
 class Row(NamedTuple):
     """happened: "no" → fail, "unknown" → info. reason: why."""
 
@@ -60,9 +64,11 @@ def row_of(error: ErrorMessage, *, conditional: bool) -> Row | None:
 
 
 def judged(error: ErrorMessage, *, conditional: bool) -> Exception:
-    """What a session raises for an error answer: DidNotHappen, Unknown, or the error itself (unmapped)."""
+    """What a session raises for an error answer: DidNotHappen (or Refused), Unknown, or the error itself (unmapped)."""
     row = row_of(error, conditional=conditional)
     if row is None:
         return error
     text = f"{row.name}: {error.message}"
+    if row is UNAVAILABLE_BEFORE:
+        return Refused(text)
     return DidNotHappen(text) if row.happened == "no" else Unknown(text, lost=False)

@@ -14,6 +14,7 @@ is no register's value, and a missing row meets `v != -1` as well. Lightweight t
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any, Final
 
@@ -25,8 +26,11 @@ from harness.nodes.base import Cluster, Node
 from harness.op import Op
 from harness.target import DidNotHappen, SessionContext, Timeouts, Unknown
 from targets.cassandra.connection import Clock, Connection
+from targets.cassandra.errors import Refused
 
 PORT: Final = 9042
+REFUSED_PAUSE_S: Final = 0.5
+"""What a client waits that was refused: else a cluster without a quorum is asked 800 times a second."""
 SCHEMA_TIMEOUT_S: Final = 60.0
 SCHEMA_TIMEOUTS: Final = Timeouts(op_s=30.0, connect_s=5.0)
 
@@ -48,13 +52,23 @@ class RegisterSession:
         self._read_level = LEVELS[options["reads"]]
         self._writes, self._cas = options["writes"], options["cas"]
 
+        self._closed = threading.Event()
+
     def close(self) -> None:
+        self._closed.set()
         self._connection.close()
 
     def is_read(self, op: Op) -> bool:
         return op.f == "read"
 
     def invoke(self, op: Op) -> Op:
+        try:
+            return self._done(op)
+        except Refused:
+            self._closed.wait(REFUSED_PAUSE_S)
+            raise
+
+    def _done(self, op: Op) -> Op:
         key, value = op.value
         if op.f == "read":
             return op.replace(type="ok", value=[key, self._value(key, self._read_level)])

@@ -8,7 +8,7 @@ from cassandra import ConsistencyLevel
 from cassandra.protocol import ErrorMessage, ServerError, UnavailableErrorMessage
 
 from harness.target import DidNotHappen, Unknown
-from targets.cassandra.errors import ERRORS, judged
+from targets.cassandra.errors import ERRORS, Refused, judged
 
 
 def unavailable(level: int) -> ErrorMessage:
@@ -29,7 +29,7 @@ def test_what_may_have_been_accepted_is_unknown(code: int) -> None:
 
 
 def test_unavailable_before_paxos_did_not_happen() -> None:
-    assert isinstance(judged(unavailable(ConsistencyLevel.SERIAL), conditional=True), DidNotHappen)
+    assert isinstance(judged(unavailable(ConsistencyLevel.SERIAL), conditional=True), Refused)
 
 
 def test_unavailable_at_the_commit_is_unknown() -> None:
@@ -37,7 +37,7 @@ def test_unavailable_at_the_commit_is_unknown() -> None:
 
 
 def test_unavailable_for_a_plain_write_did_not_happen() -> None:
-    assert isinstance(judged(unavailable(ConsistencyLevel.QUORUM), conditional=False), DidNotHappen)
+    assert isinstance(judged(unavailable(ConsistencyLevel.QUORUM), conditional=False), Refused)
 
 
 def test_an_error_in_no_row_stays_itself() -> None:
