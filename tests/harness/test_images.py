@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from harness import base_image, images
-from harness.errors import UsageError
+from harness.errors import InfrastructureError, UsageError
 from harness.images import Recipe, choose, recipes
+from harness.nodes import docker_engine
 from harness.registry import find_target, target_names
 
 ETCD = Recipe(image="host/etcd", tags=("v3.6.16",), bases=(), folder=Path("/x/etcd/images"))
@@ -94,3 +95,42 @@ def test_apt_settings_that_a_build_needs() -> None:
         'Acquire::http::Proxy "http://proxy:3128";',
         'Acquire::Check-Valid-Until "false";',
     ]
+
+
+@pytest.mark.docker
+def test_an_equivalent_is_built_once_and_again_when_its_recipe_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    try:
+        client = docker_engine.connect()
+    except InfrastructureError as error:
+        pytest.skip(str(error))
+    folder = tmp_path / "tiny" / "images"
+    folder.mkdir(parents=True)
+    name = f"localhost:1/faultline-test-{tmp_path.name}"
+    (folder / "recipe.toml").write_text(f'image = "{name}"\ntags = ["1"]\nbases = []\nversions = {{ 1 = "1.0.7" }}\n')
+    (folder / "Dockerfile").write_text("FROM scratch\nARG VERSION\nENV IT=$VERSION\nCOPY Dockerfile /\n")
+    monkeypatch.setattr(images, "RECIPES", tmp_path)
+    monkeypatch.setattr(images.docker_images, "ensure_sandbox", lambda client: "not asked for here")
+    monkeypatch.setattr(images.docker_images, "sandbox_name", lambda: name + ":1")
+
+    def built() -> bool:
+        said: list[str] = []
+        images.build([], said.append)
+        return any("built in" in line for line in said)
+
+    try:
+        assert built()
+        first = client.images.get(f"{name}:1")
+        assert "IT=1.0.7" in first.attrs["Config"]["Env"]
+        assert not built()
+        (folder / "Dockerfile").write_text("FROM scratch\nARG VERSION\nENV IT=other\nCOPY Dockerfile /\n")
+        assert built()
+        assert "IT=other" in client.images.get(f"{name}:1").attrs["Config"]["Env"]
+        (folder / "Dockerfile").write_text("FROM scratch\nCOPY none /\n")
+        with pytest.raises(InfrastructureError, match="could not be built"):
+            built()
+    finally:
+        for image in {first.id, *(image.id for image in client.images.list(name))}:
+            client.images.remove(image, force=True)
+        client.close()
