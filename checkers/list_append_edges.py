@@ -4,7 +4,8 @@
 - wr: from the append that a read saw last to the reader.
 - rw: from a reader to the append right after what it read.
 - Appends of committed transactions that nobody read come after all that were read. Where several are open, a reader of
-  the last version comes before each of them (rw, then perhaps ww: so the edge is at least as weak as the truth), and
+  the last version comes before each of them (rw, then perhaps ww; if it appended itself, perhaps by ww alone: the edge
+  is at least as weak as the truth), and
   the last append that was read comes before each (ww). What their order among themselves allows is
   `checkers.open_orders`' matter.
 - process and realtime edges as in `checkers.dependency_graph`.
