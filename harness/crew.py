@@ -26,7 +26,7 @@ from harness.stall import StallGate
 from harness.target import Session, SessionContext, Timeouts
 from harness.worker import EXIT, Connect, Disconnect, Worker
 
-BACKOFF_FIRST_NS, BACKOFF_MOST_NS = 100_000_000, 2 * SECOND_NS
+BACKOFF_FIRST_NS, BACKOFF_MOST_NS = 100_000_000, 500_000_000
 ABANDONED_PER_WORKER = 4
 """How many abandoned threads may live for each worker."""
 EXIT_S = 1.0
