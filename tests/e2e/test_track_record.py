@@ -16,6 +16,8 @@ from tests.e2e.runs import Ran, need_docker, run
 
 ETCD, CASSANDRA = Etcd.default_image, Cassandra.default_image
 HOT_KEYS = "keys=10,writes-per-key=4"
+QUICK_DEADLOCKS = "deadlock_timeout_ms=20"
+"""Hot keys deadlock often; a second's wait for each leaves a clean twin with little done."""
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -54,7 +56,7 @@ class TestP1WriteSkewAtRepeatableRead:
         assert ran.verdict["verdict"] == "invalid"
 
     def test_clean(self, tmp_path: Path) -> None:
-        options = f"isolation=serializable,max_connections=1500,rows=existing,{HOT_KEYS}"
+        options = f"isolation=serializable,max_connections=1500,rows=existing,{HOT_KEYS},{QUICK_DEADLOCKS}"
         ran = run(tmp_path, *self.common, "--faults", "kill,pause,clock", "--time", "60", "--opts", options)
         assert_clean(ran, oks=10_000, fs=("txn",), faults=("kill", "pause", "clock"))
 
@@ -66,14 +68,14 @@ class TestP2LostUpdateAtReadCommitted:
         options = f"isolation=read-committed,append=read-write,{HOT_KEYS}"
         ran = run(tmp_path, *self.common, "--faults", "none", "--time", "10", "--opts", options)
         assert_found(ran, "lost-update", at_least=10)
-        assert_found(ran, "G-single", at_least=1)
+        assert_found(ran, "G-single", "G-single-item", at_least=1)
 
     def test_clean(self, tmp_path: Path) -> None:
-        options = f"isolation=repeatable-read,append=read-write,{HOT_KEYS}"
+        options = f"isolation=repeatable-read,append=read-write,{HOT_KEYS},{QUICK_DEADLOCKS}"
         ran = run(tmp_path, *self.common, "--faults", "kill,pause,clock", "--time", "45", "--opts", options)
         assert ran.verdict["verdict"] == "valid", ran.output
         assert ran.oks("txn") >= 5_000
-        assert "lost-update" not in ran.counts and "G-single" not in ran.counts
+        assert not {"lost-update", "G-single", "G-single-item"} & set(ran.counts)
 
 
 class TestP8WriteSkewAtSerializable:
