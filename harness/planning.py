@@ -1,4 +1,4 @@
-"""From what was asked on the command line to one checked `TestPlan`.
+"""From what was asked on the command line to one checked `TestPlan`, and back to the command that asks for it.
 
 The plan is checked as a whole before anything starts: every problem is named at once.
 """
@@ -6,7 +6,9 @@ The plan is checked as a whole before anything starts: every problem is named at
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -134,6 +136,36 @@ def _faults(request: Request, target: type[Target], on: str, nodes: int, problem
                 f"fault 'partition' needs two nodes or more, there is {nodes} (raise NODES, or drop partition)"
             )
     return tuple(dict.fromkeys(request.faults))
+
+
+def repeat_command(plan: TestPlan, *, with_make: bool | None = None) -> str:
+    """The command that repeats a run's ops and fault schedule (the database's timing is its own), without defaults.
+
+    with_make: in `make test`'s words; None: as the run was started.
+    """
+    if with_make is None:
+        with_make = "MAKELEVEL" in os.environ
+    offered = offered_options(find_target(plan.target), find_workload(plan.workload), plan.faults)
+    chosen = {name: value for name, value in plan.options.items() if name in offered and value != offered[name].default}
+    options = ",".join(f"{name}={value}" for name, value in sorted(chosen.items()))
+    said = {
+        "target": plan.target,
+        "workload": plan.workload,
+        "on": plan.on if plan.on != "simulated" else "",
+        "image": plan.image,
+        "nodes": str(plan.nodes),
+        "faults": ",".join(plan.faults) or "none",
+        "model": plan.model or "",
+        "opts": options,
+        "time": f"{plan.time_s:g}",
+        "rate": f"{plan.rate_hz:g}" if plan.rate_hz else "",
+        "concurrency": str(plan.concurrency),
+        "seed": str(plan.seed),
+    }
+    given = {name: value for name, value in said.items() if value}
+    if with_make:
+        return " ".join(["make test", *(f"{name.upper()}={shlex.quote(value)}" for name, value in given.items())])
+    return " ".join(["faultline test", *(f"--{name} {shlex.quote(value)}" for name, value in given.items())])
 
 
 def offered_options(target: type[Target], workload: Workload, faults: Sequence[str]) -> dict[str, Option]:

@@ -17,7 +17,7 @@ from typing import Any
 
 from harness import generator as gen
 from harness.console import Console
-from harness.environment import controller, repeat_command
+from harness.environment import controller
 from harness.errors import FaultlineError, InfrastructureError
 from harness.faults import Proof, executor, prove
 from harness.interpreter import Interpreter
@@ -25,7 +25,7 @@ from harness.journal import Journal
 from harness.lane import Lane
 from harness.nodes.base import Cluster
 from harness.plan import TestPlan
-from harness.planning import Request, make_plan
+from harness.planning import Request, make_plan, repeat_command
 from harness.registry import find_nemesis, find_target, find_workload
 from harness.schedule import fault_schedule
 from harness.stall import StallGate

@@ -7,10 +7,10 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from harness.environment import repeat_command
 from harness.errors import Exit, FaultlineError
 from harness.history_edn import write_lines
 from harness.judging import check, claim_of, judge_run, known_issues
+from harness.planning import repeat_command
 from harness.reading import read_history
 from harness.report import NodeLog, ReportInput, write
 from harness.store import RunFolder

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.environment import repeat_command
 from harness.errors import UsageError
-from harness.planning import Request, make_plan
+from harness.planning import Request, make_plan, repeat_command
 
 
 def test_nothing_said_is_the_embedded_postgresql() -> None:
