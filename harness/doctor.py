@@ -29,7 +29,8 @@ TOOLS = {
 
 def examine() -> int:
     """Print what works here. Exit code VALID when a run on `local` would work, else INFRASTRUCTURE."""
-    print(f"machine   {platform.system()} {platform.release()} {platform.machine()}, Python {platform.python_version()}")
+    kernel = f"{platform.system()} {platform.release()} {platform.machine()}"
+    print(f"machine   {kernel}, Python {platform.python_version()}")
     for tool, use in TOOLS.items():
         print(f"tool      {tool}: {'ok' if shutil.which(tool) else 'no'} — {use}")
     local_works = True
