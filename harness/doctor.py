@@ -12,12 +12,16 @@ from collections.abc import Iterator
 
 from harness.errors import Exit, FaultlineError
 from harness.faults import prove
+from harness.images import is_here
 from harness.planning import Request, make_plan
 from harness.registry import find_nemesis, find_target, target_names
 from harness.stall import StallGate
 from harness.substrates import SUBSTRATES
 from harness.target import Timeouts
 from nemeses.base import Setting
+
+TRIED_ON = {"local": ("postgres", 1), "docker": ("etcd", 2)}
+"""Substrate → the target and the number of nodes that its faults are tried on."""
 
 TOOLS = {
     "docker": "the docker command (optional: the engine is reached without it)",
@@ -47,30 +51,28 @@ def examine() -> int:
 
 def _substrate(name: str) -> Iterator[str]:
     """One line for the substrate, one for each fault on it, tried on a database started for the purpose."""
-    nodes = 1 if name == "local" else 2
-    plan = make_plan(Request(target="postgres", on=name, nodes=nodes))
+    if name == "docker":
+        yield from _images()
+    target_name, nodes = TRIED_ON[name]
+    plan = make_plan(Request(target=target_name, on=name, nodes=nodes))
     plan = plan.with_faults(tuple(sorted(SUBSTRATES[name].faults)))
-    target = find_target("postgres")(
+    target = find_target(target_name)(
         image=plan.image, options=plan.options, timeouts=Timeouts(), workload=plan.workload
     )
     with SUBSTRATES[name].open(plan, "doctor") as cluster:
         facts = cluster.describe()
         yield f"substrate {name}: ok — " + ", ".join(f"{key} {value}" for key, value in facts.items() if value)
         target.start(cluster)
-        yield f"database  {name}: ok — postgres {target.version(cluster.nodes[0])}"
+        yield f"database  {name}: ok — {target_name} {target.version(cluster.nodes[0])}"
         setting = Setting(cluster, target, StallGate(), plan.options)
         nemeses = {kind: find_nemesis(kind) for kind in plan.faults}
         missing = prove(plan, nemeses, setting).missing
         for kind in plan.faults:
             yield f"fault     {name} {kind}: " + (f"no — {missing[kind]}" if kind in missing else "ok")
         target.stop(cluster)
-    if name == "docker":
-        yield from _images()
 
 
 def _images() -> Iterator[str]:
-    from harness.images import is_here
-
     for name in target_names():
         image = find_target(name).default_image
         if image:
