@@ -94,7 +94,7 @@ def _prove_signals(setting: Setting) -> str | None:
         return str(error)
     if not paused["pids"]:
         return f"no process of the database was found on {node.name}"
-    if len(_in_state(paused, "T")) != len(paused["pids"]):
+    if not set(paused["states"].values()) <= {"T", "gone"}:
         return f"not all processes of the database stopped: {_summary(paused)}"
     if _in_state(resumed, "T"):
         return f"not all processes of the database went on: {_summary(resumed)}"

@@ -881,7 +881,7 @@ class Database:
             if self.closing:
                 self.thaw(frozen)
                 raise Refused("the agent is at its end")
-            return self.states(frozen)
+            return self.states(each for each in frozen if current(each))
 
     def resume(self) -> dict[str, Any]:
         with self.lock:

@@ -73,7 +73,8 @@ def test_pause(setting: Setting):
     fault = Fault(2, "pause", "pause", ["n1"])
     observed = NEMESES["pause"].inject(setting, fault)
     assert observed["took_effect"]
-    assert set(observed["states"]["n1"]) == {"T"}
+    assert "T" in observed["states"]["n1"]
+    assert set(observed["states"]["n1"]) <= {"T", "gone"}, "gone: a helper process that ended just then"
     assert len(observed["stopped"]["n1"]) > 5
     healed = NEMESES["pause"].heal(setting, fault)
     assert sorted(healed["resumed"]["n1"]) == sorted(observed["stopped"]["n1"])
