@@ -39,6 +39,7 @@ SERIAL_READS_12126 = KnownIssue(
     link="https://issues.apache.org/jira/browse/CASSANDRA-12126",
     versions=(("", "3.0.24"), ("3.1", "3.11.10")),
     workloads=("register",),
+    options={"writes": "lwt", "reads": "serial", "cas": "lwt"},
 )
 
 

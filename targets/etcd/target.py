@@ -17,7 +17,8 @@ from typing import Any, ClassVar
 from harness.errors import InfrastructureError
 from harness.nodes.base import Cluster, Database, Node
 from harness.options import Option
-from harness.target import Claim, KnownIssue, SessionFactory, Timeouts
+from harness.target import Claim, DidNotHappen, KnownIssue, SessionFactory, Timeouts, Unknown
+from targets.etcd.errors import GatewayError
 from targets.etcd.gateway import Gateway
 from targets.etcd.sessions import CLIENT_PORT, AppendSession, RegisterSession, Sessions
 
@@ -34,6 +35,7 @@ STALE_READ_20418 = KnownIssue(
     versions=(("3.4.20", "3.4.42"), ("3.5.0", "3.5.28"), ("3.6.0", "3.6.9")),
     workloads=("register", "append"),
     needs=("pause",),
+    options={"reads": "linearizable"},
 )
 
 
@@ -114,7 +116,7 @@ class Etcd:
         """Names of the members that believe to lead: after a partition there may be two for a moment."""
         leaders = []
         for node in cluster.nodes:
-            with contextlib.suppress(OSError, Exception):
+            with contextlib.suppress(OSError, http.client.HTTPException, GatewayError, DidNotHappen, Unknown):
                 host, port = node.endpoint(CLIENT_PORT)
                 with contextlib.closing(Gateway(host, port, Timeouts(op_s=1.0, connect_s=0.5))) as gateway:
                     status = gateway.post("/v3/maintenance/status", {})
