@@ -160,6 +160,11 @@ class Postgres:
             settings={"application_name": application, **settings},
         )
 
+    def clock_s(self, node: Node) -> float:
+        """What the server thinks the time is, in seconds since 1970. Raises InfrastructureError."""
+        with self.connected(node) as connection:
+            return float(connection.execute("SELECT extract(epoch FROM clock_timestamp())").rows[0][0] or "nan")
+
     @contextmanager
     def connected(self, node: Node) -> Iterator[Connection]:
         """A connection for set-up. Raises InfrastructureError for whatever goes wrong."""
