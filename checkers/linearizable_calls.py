@@ -46,10 +46,15 @@ class Call:
 
 @dataclass
 class Calls:
-    """All calls on one object, in the order of their invocations. key: as in the history, where it has one (keyed)."""
+    """All calls on one object, in the order of their invocations. key: as in the history, where it has one (keyed).
+
+    nodes: all that the history's clients used; none where some op does not say which.
+    """
 
     key: Any
     keyed: bool
+    history: History
+    nodes: frozenset[str] = frozenset()
     calls: list[Call] = field(default_factory=list)
 
     @property
@@ -61,6 +66,15 @@ class Calls:
     def title(self) -> str:
         """How a sentence names the object."""
         return f"Key {show(self.key)}" if self.keyed else "The register"
+
+    def node_of(self, call: Call) -> str | None:
+        """The node that the call went to."""
+        return self.history.node[call.place]
+
+    def moment(self, place: int) -> str:
+        """When a record was made: `2.104 s`, or `op 17` in a history without times."""
+        time_ns = int(self.history.time_ns[place])
+        return f"{time_ns / 1e9:.3f} s" if time_ns > 0 else f"op {self.history.index[place]}"
 
 
 def calls_by_object(history: History, model: Model) -> list[Calls]:
@@ -74,6 +88,7 @@ def calls_by_object(history: History, model: Model) -> list[Calls]:
                 f"index {history.index[first]}: the {model.name} knows {', '.join(model.fs)}, not {names[code]!r}"
             )
     keyed = _keyed(history, model, invocations)
+    nodes = _nodes(history, invocations)
     objects: dict[Hashable, Calls] = {}
     for place in invocations:
         f = names[history.f[place]]
@@ -103,7 +118,7 @@ def calls_by_object(history: History, model: Model) -> list[Calls]:
             end=NEVER if end < 0 else end,
             record=int(history.index[end]) if end >= 0 else index,
         )
-        objects.setdefault(freeze(key, index), Calls(key, keyed)).calls.append(call)
+        objects.setdefault(freeze(key, index), Calls(key, keyed, history, nodes)).calls.append(call)
     return list(objects.values())
 
 
@@ -121,6 +136,11 @@ def _keyed(history: History, model: Model, invocations: Sequence[int]) -> bool:
         return bool(keyed)
     pairs = [place for place in invocations if history.f_names[history.f[place]] == "cas"]
     return bool(pairs) and all(_is_pair(history.value[place]) and _is_pair(history.value[place][1]) for place in pairs)
+
+
+def _nodes(history: History, invocations: Sequence[int]) -> frozenset[str]:
+    nodes = {history.node[place] for place in invocations}
+    return frozenset() if None in nodes else frozenset(node for node in nodes if node is not None)
 
 
 def _is_pair(value: Any) -> bool:

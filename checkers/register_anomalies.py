@@ -7,7 +7,8 @@ named can't be explained by any order, whatever else happened:
   written only after the read had returned.
 - `stale-read`: a read of v, although every op that could have written v had returned before another op began that had
   found or made the register different, and that had returned before the read began.
-- `lost-write`: the same, where the ops that should have replaced v are acknowledged writes that nobody ever saw.
+  (Not where the write that replaced v is proven to be lost.)
+- `lost-write`: a write that is proven to be gone; see `checkers.register_lost_writes`.
 - `lost-update`: more compare-and-sets succeeded from a value than it was ever put there; or one succeeded from a
   value that an acknowledged write or compare-and-set had replaced before it began. (Where only a read says that it had
   been replaced, that read may be the stale one: no name then.)
@@ -25,6 +26,7 @@ from typing import Any
 
 from checkers.linearizable_calls import Call, Calls
 from checkers.linearizable_model import NEVER, State
+from checkers.register_lost_writes import LostWrites
 from checkers.values import show
 from harness.history import FAIL, OK
 
@@ -47,9 +49,15 @@ class Named:
 def find(register: Calls, initial: State) -> Iterator[Named]:
     """Every violation that has a name, in the order of the types above."""
     facts = _Facts(register, initial)
+    lost_writes = LostWrites(register, initial)
+    lost = [Named("lost-write", each.calls, each.sentence, needs_realtime=True) for each in lost_writes.find()]
+    explained = {call.place for call in lost_writes.explained}
     for call in register.calls:
         if call.outcome == OK and _value_seen(call) is not None:
-            yield from facts.judge(call)
+            for named in facts.judge(call):
+                if named.type != "stale-read" or call.place not in explained:
+                    yield named
+    yield from lost
     yield from facts.updates_lost_together()
 
 
@@ -118,11 +126,7 @@ class _Facts:
                 table = self.failed_writers if call.outcome == FAIL else self.writers
                 table.setdefault(put[0], []).append(call)
         done = [call for call in register.calls if call.outcome == OK]
-        seen = {found[0] for call in done if (found := _value_seen(call)) is not None}
         self.witnesses = _Witnesses(done)
-        self.seen_witnesses = _Witnesses(
-            [call for call in done if call.action[0] != "write" or call.action[1] in seen]  # type: ignore[index]
-        )
 
     def judge(self, call: Call) -> Iterator[Named]:
         """What is wrong with the value that a read or a cas found."""
@@ -154,18 +158,14 @@ class _Facts:
         last = max((writer.returned for writer in earlier), default=-1)
         if last == NEVER:
             return
-        witness = self.seen_witnesses.latest(call.place, value)
-        visible = witness is not None and witness.place > last
-        if not visible:
-            witness = self.witnesses.latest(call.place, value)
-            if witness is None or witness.place <= last:
-                return
-        assert witness is not None
+        witness = self.witnesses.latest(call.place, value)
+        if witness is None or witness.place <= last:
+            return
         if action[0] == "cas" and witness.action[0] == "read":  # type: ignore[index]
             return
-        yield self._overtaken(call, witness, value, visible, [each for each in earlier if each.returned == last])
+        yield self._overtaken(call, witness, value, [each for each in earlier if each.returned == last])
 
-    def _overtaken(self, call: Call, witness: Call, value: Any, visible: bool, writers: list[Call]) -> Named:
+    def _overtaken(self, call: Call, witness: Call, value: Any, writers: list[Call]) -> Named:
         """A value that had been replaced before the call began."""
         title = self.register.title
         action: Any = witness.action
@@ -183,13 +183,6 @@ class _Facts:
                 f"overwritten. {before}"
             )
             return Named("lost-update", calls, sentence, needs_realtime=True)
-        if not visible and action[0] == "write":
-            sentence = (
-                f"{title}: the write of {show(action[1])} by client {witness.process} was acknowledged, but nobody "
-                f"ever saw it: client {call.process}, who began to read afterwards, still got {show(value)}, and "
-                f"{since}. The write was lost."
-            )
-            return Named("lost-write", calls, sentence, needs_realtime=True)
         sentence = f"{title}: client {call.process} read {show(value)}, which was out of date. {before}"
         return Named("stale-read", calls, sentence, needs_realtime=True)
 

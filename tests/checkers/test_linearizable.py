@@ -124,12 +124,6 @@ def test_stale_read() -> None:
     assert verdict.not_ == ["linearizable"]
 
 
-def test_lost_write_is_one_that_nobody_ever_saw() -> None:
-    verdict = check(*done(0, "write", [7, 1]), *done(0, "write", [7, 2]), *done(1, "read", [7, None], [7, 1]))
-    assert verdict.anomaly_types == ["lost-write", "nonlinearizable"]
-    assert "The write was lost" in verdict.anomalies[0].sentence
-
-
 def test_lost_update_of_two_that_started_from_the_same_value() -> None:
     verdict = check(
         *done(0, "write", [7, 1]),
