@@ -10,29 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from harness.glossary import term
 from harness.verdict import Verdict
 
-PLAIN_NAMES = {
-    "G0": "dirty write",
-    "G1a": "aborted read",
-    "G1b": "intermediate read",
-    "G1c": "circular information flow",
-    "G-single": "read skew",
-    "G-nonadjacent": "inconsistent snapshots",
-    "G2": "write skew",
-    "lost-update": "lost update",
-    "lost-write": "lost write",
-    "stale-read": "stale read",
-    "garbage-read": "read of a value that nobody wrote",
-    "future-read": "read of the future",
-    "dirty-update": "update of an aborted write",
-    "incompatible-order": "orders that contradict each other",
-    "duplicate-elements": "duplicated element",
-    "cyclic-versions": "versions in a circle",
-    "internal": "transaction that contradicts itself",
-    "nonlinearizable": "history of a key that no order explains",
-}
-_VARIANTS = {"-realtime": " in real time", "-process": " within a session"}
 _LADDER = (
     "read-uncommitted",
     "read-committed",
@@ -43,16 +23,6 @@ _LADDER = (
     "linearizable",
 )
 """The models that users know, the weakest first."""
-
-
-def plain_name(anomaly_type: str) -> str:
-    """`write skew in real time` for `G2-item-realtime`; the type itself where it has no plain name."""
-    name, suffix = anomaly_type, ""
-    for ending, words in _VARIANTS.items():
-        if name.endswith(ending):
-            name, suffix = name.removesuffix(ending), words
-    name = name.removesuffix("-item")
-    return PLAIN_NAMES.get(name, name) + suffix
 
 
 def summary(verdict: Verdict) -> str:
@@ -73,7 +43,7 @@ def summary(verdict: Verdict) -> str:
 
 
 def _seen(verdict: Verdict, counts: dict[str, int]) -> str:
-    return ", ".join(f"{plain_name(type_)} {_times(count)}" for type_, count in _in_order(verdict, counts))
+    return ", ".join(f"{term(type_).noun} {_times(count)}" for type_, count in _in_order(verdict, counts))
 
 
 def _in_order(verdict: Verdict, counts: dict[str, int]) -> Iterable[tuple[str, int]]:

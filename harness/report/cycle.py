@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from harness.report.glossary import EDGE_KINDS
+from harness.glossary import EDGE_KINDS
 from harness.report.operations import Operation
 from harness.report.values import lines, short
 from harness.verdict import Edge

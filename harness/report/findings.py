@@ -10,8 +10,8 @@ from typing import Any
 from markupsafe import Markup
 
 from harness.fault import Window
+from harness.glossary import EDGE_KINDS, Term, term
 from harness.report import cycle, strip
-from harness.report.glossary import EDGE_KINDS, Term, term
 from harness.report.operations import Operation, Operations
 from harness.report.values import is_transaction, lines, short
 from harness.verdict import Anomaly, Verdict

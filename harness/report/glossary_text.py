@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.report.glossary import ANOMALIES, MODELS
+from harness.glossary import ANOMALIES, MODELS
 
 
 def markdown() -> str:

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.fault import Window
+from harness.glossary import Model, model
 from harness.history import History
 from harness.plan import TestPlan
 from harness.report import figures, findings
 from harness.report.figures import AvailabilityRow, CheckerRow, ErrorRow, FaultRow, StatsRow
 from harness.report.findings import Finding
-from harness.report.glossary import Model, model
 from harness.report.operations import Operations
 from harness.report.series import pack
 from harness.target import Claim, KnownIssue

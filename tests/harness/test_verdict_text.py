@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.verdict import Anomaly, Verdict
-from harness.verdict_text import plain_name, summary
+from harness.verdict_text import summary
 
 SKEW = Anomaly("G2-item", [1, 2], "Pair 17: both left.")
 RULED_OUT = {"not_": ["repeatable-read"], "also_not": ["serializable", "strict-serializable"]}
@@ -31,10 +31,3 @@ def test_invalid_gives_an_example() -> None:
 
 def test_unknown_says_why() -> None:
     assert summary(Verdict("unknown", reasons=["no read succeeded", "idle"])) == "Unknown: no read succeeded; idle."
-
-
-def test_plain_names() -> None:
-    assert plain_name("G2-item-realtime") == "write skew in real time"
-    assert plain_name("G-single-item-process") == "read skew within a session"
-    assert plain_name("lost-update") == "lost update"
-    assert plain_name("something-new") == "something-new"

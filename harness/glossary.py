@@ -1,8 +1,8 @@
 """What each anomaly and each consistency model means, in plain words.
 
 The names are Elle's and Adya's (Adya, "Weak Consistency", 1999; Kingsbury & Alvaro, "Elle", VLDB 2020); the plain words
-are for a developer who never met them. The data is used by the report and by `docs/reading-a-report.md`, and a test
-holds the two together.
+are for a developer who never met them. The console, the report and `docs/reading-a-report.md` take theirs from here; a
+test holds the docs to it.
 """
 
 from __future__ import annotations
@@ -12,12 +12,18 @@ import msgspec
 
 class Term(msgspec.Struct, frozen=True):
     """One anomaly. name: as in verdicts. title: two or three plain words. meaning: what happened.
-    harm: what it does to an application."""
+    harm: what it does to an application. as_noun: what is seen, where the title can't be said so ("... seen twice")."""
 
     name: str
     title: str
     meaning: str
     harm: str
+    as_noun: str = ""
+
+    @property
+    def noun(self) -> str:
+        """What is seen, in the middle of a sentence."""
+        return self.as_noun or self.title[:1].lower() + self.title[1:]
 
 
 class Model(msgspec.Struct, frozen=True):
@@ -107,12 +113,14 @@ ANOMALIES: dict[str, Term] = {
             "just written, "
             "or read the same thing twice with different results.",
             "Code inside a single transaction can't rely on what it just did.",
+            as_noun="transaction that contradicts itself",
         ),
         Term(
             "incompatible-order",
             "Two versions of the past",
             "Two reads of the same thing show its writes in different orders; neither is the beginning of the other.",
             "At least one reader was shown a history that did not happen (or was undone later).",
+            as_noun="pair of reads that contradict each other",
         ),
         Term(
             "cyclic-versions",
@@ -125,12 +133,14 @@ ANOMALIES: dict[str, Term] = {
             "Written twice",
             "A value that was written once appears twice.",
             "A payment is booked twice, a message delivered twice: usually something was silently retried.",
+            as_noun="duplicated element",
         ),
         Term(
             "garbage-read",
             "Garbage read",
             "A read returned a value that nobody ever wrote.",
             "Data is corrupt, or comes from somewhere else.",
+            as_noun="read of a value that nobody wrote",
         ),
         Term(
             "future-read",
@@ -138,18 +148,21 @@ ANOMALIES: dict[str, Term] = {
             "A read returned a value before it was written: one that the same transaction wrote only later on, or that "
             "nobody had begun to write yet.",
             "Cause and effect are turned round; the order of operations is not kept.",
+            as_noun="read from the future",
         ),
         Term(
             "dirty-update",
             "Built on undone work",
             "A committed write was built on top of one that was rolled back.",
             "The effects of a transaction that officially never happened are in the data for good.",
+            as_noun="update built on undone work",
         ),
         Term(
             "predicate-read-miss",
             "Search missed a row",
             "A search did not return a row that was there and matched.",
             "Lists and reports leave things out; uniqueness checks pass when they should not.",
+            as_noun="search that missed a row",
         ),
         Term(
             "nonlinearizable",
@@ -160,6 +173,7 @@ ANOMALIES: dict[str, Term] = {
             "The value does not behave like one value in one place: reads go back in time, or confirmed writes "
             "are ignored. "
             "Locks, leader election and compare-and-set built on it are unsafe.",
+            as_noun="history of a key that no order explains",
         ),
         Term(
             "stale-read",
@@ -192,6 +206,7 @@ ANOMALIES: dict[str, Term] = {
             "its own off. One after the other, the second would have seen that it may not.",
             "Any rule of the form “at least one of these” or “these together must not exceed” can be "
             "broken, although every transaction checks it.",
+            as_noun="pair that both left",
         ),
         Term(
             "never-recovered",
@@ -199,6 +214,7 @@ ANOMALIES: dict[str, Term] = {
             "After the last fault was healed, the database did not serve requests on every node again within the "
             "time allowed.",
             "An outage that should have ended by itself needs somebody to repair it.",
+            as_noun="failure to recover",
         ),
         Term(
             "cycle-exists",
@@ -206,12 +222,14 @@ ANOMALIES: dict[str, Term] = {
             "There is a circle of transactions that this model forbids; its exact kind was not worked out in the "
             "time allowed.",
             "As bad as the mildest of the anomalies that this model forbids, possibly worse.",
+            as_noun="contradiction",
         ),
         Term(
             "empty-transaction-graph",
             "Nothing to compare",
             "No two transactions touched the same data in a way that says which came first.",
             "This is no fault of the database: the run can't prove anything.",
+            as_noun="record with nothing to compare",
         ),
         Term(
             "cycle-search-timeout",
@@ -375,9 +393,14 @@ def term(name: str) -> Term:
     known = ANOMALIES.get(base)
     if known is None:
         return Term(
-            name, name.replace("-", " ").capitalize(), "A violation that this checker names; see its sentence.", ""
+            name,
+            name.replace("-", " ").capitalize(),
+            "A violation that this checker names; see its sentence.",
+            "",
+            name,
         )
-    return Term(name, known.title + suffix_title, known.meaning + suffix_meaning, known.harm)
+    noun = known.noun + suffix_title
+    return Term(name, known.title + suffix_title, known.meaning + suffix_meaning, known.harm, noun)
 
 
 def model(name: str) -> Model:
