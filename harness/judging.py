@@ -22,7 +22,7 @@ from harness.history import History
 from harness.op import Op
 from harness.options import with_defaults
 from harness.plan import TestPlan
-from harness.reading import read_history
+from harness.reading import read_recording
 from harness.registry import find_target, find_workload
 from harness.store import RunFolder
 from harness.target import Claim, KnownIssue
@@ -54,7 +54,14 @@ def check(
     if unknown:
         offered = ", ".join(found.check_options) or "none"
         raise UsageError(f"unknown option {unknown[0]!r} for judging {workload!r}: choose from {offered}")
-    return judge(read_history(history), found, model=model or found.own_model, options=_parsed(found, options))
+    recording = read_recording(history)
+    return judge(
+        recording.history,
+        found,
+        model=model or found.own_model,
+        options=_parsed(found, options),
+        notes=recording.notes,
+    )
 
 
 def judge(
@@ -65,10 +72,12 @@ def judge(
     options: Mapping[str, Any],
     plan: TestPlan | None = None,
     never_recovered: Sequence[str] = (),
+    notes: Sequence[str] = (),
 ) -> Verdict:
     """The combined verdict of the workload's checkers; for a run of ours (`plan` given) idleness is judged too.
 
     never_recovered: nodes that did not serve again after the last heal, each with its last error.
+    notes: what a reader must know of how the history was read; among the verdict's reasons, whatever it is.
     """
     asked = CheckOptions(model=model, workload=dict(options))
     verdicts = {name: checker.check(history, asked) for name, checker in workload.checkers.items()}
@@ -80,7 +89,8 @@ def judge(
     if never_recovered:
         reasons = [f"after the last heal {node}" for node in never_recovered]
         verdicts["recovery"] = Verdict("unknown", "recovery", reasons=reasons)
-    return compose(verdicts, model=model)
+    verdict = compose(verdicts, model=model)
+    return msgspec.structs.replace(verdict, reasons=[*verdict.reasons, *notes])
 
 
 def judge_run(folder: RunFolder, *, workload: str | None = None, model: str | None = None) -> Verdict:
@@ -95,7 +105,16 @@ def judge_run(folder: RunFolder, *, workload: str | None = None, model: str | No
         plan = msgspec.structs.replace(plan, faults=tuple(proved))
     asked = model or model_of(plan, found)
     never = environment.get("never_recovered") or ()
-    return judge(read_history(folder.path), found, model=asked, options=plan.options, plan=plan, never_recovered=never)
+    recording = read_recording(folder.path)
+    return judge(
+        recording.history,
+        found,
+        model=asked,
+        options=plan.options,
+        plan=plan,
+        never_recovered=never,
+        notes=recording.notes,
+    )
 
 
 def claim_of(plan: TestPlan) -> Claim:

@@ -1,0 +1,58 @@
+"""What a reader must know of how a record was read is in the verdict; a whole simulated run, twice, byte for byte."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from harness.judging import check, judge_run
+from harness.runner import Run, run
+from harness.store import RunFolder
+from harness.telling import tell_run
+
+
+def simulated(results: Path, **asked: object) -> Run:
+    return run(results, target="simulated", workload="register", time_s=1.0, seed=7, concurrency=6, **asked)
+
+
+def cut(path: Path) -> int:
+    """Break off in the middle of the last line; its number."""
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[:-1]) + lines[-1][: len(lines[-1]) // 2])
+    return len(lines)
+
+
+def test_a_cut_journal_is_judged_and_the_verdict_says_so(tmp_path: Path) -> None:
+    done = simulated(tmp_path)
+    assert done.verdict.verdict == "valid"
+    assert done.verdict.reasons == []
+    last = cut(done.folder.journal)
+    note = f"journal.jsonl ends in the middle of line {last}: that line was left out, everything before counts"
+    verdict, _ = tell_run(done.folder)
+    assert verdict.verdict == "valid"
+    assert verdict.reasons == [note]
+    assert judge_run(done.folder).reasons == [note]
+    assert note in check(done.folder.path).reasons
+    assert note in check(done.folder.journal, workload="register").reasons
+    assert note in json.loads(done.folder.results.read_text())["verdict"]["reasons"]
+
+
+def test_a_run_that_was_killed_before_its_first_op_is_unknown(tmp_path: Path) -> None:
+    done = simulated(tmp_path)
+    done.folder.journal.write_text("")
+    verdict = judge_run(done.folder)
+    assert verdict.verdict == "unknown"
+    assert "journal.jsonl holds no op yet" in verdict.reasons
+
+
+def test_same_seed_same_files_byte_for_byte(tmp_path: Path) -> None:
+    folders: list[RunFolder] = []
+    for name in ("one", "two"):
+        done = simulated(tmp_path / name, options={"flaw": "stale-read"})
+        assert done.verdict.verdict == "invalid"
+        assert "stale read" in done.sentence
+        assert "stale" in done.folder.report.read_text()
+        folders.append(done.folder)
+    one, two = folders
+    assert one.history_edn.read_bytes() == two.history_edn.read_bytes()
+    assert one.journal.read_bytes() == two.journal.read_bytes()
