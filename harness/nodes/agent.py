@@ -135,7 +135,9 @@ def process(pid: int) -> Process | None:
     end = data.rindex(b")")
     fields = data[end + 2 :].split()
     comm = data[data.index(b"(") + 1 : end].decode(errors="replace")
-    return Process(pid, int(fields[19]), int(fields[1]), int(fields[3]), fields[0].decode(), comm)
+    # A first thread that is a zombie says little while others are still ending: their sockets may still accept.
+    state = "E" if fields[0] == b"Z" and int(fields[17]) > 1 else fields[0].decode()
+    return Process(pid, int(fields[19]), int(fields[1]), int(fields[3]), state, comm)
 
 
 def processes(skip: Set[int] = frozenset()) -> dict[int, Process]:
