@@ -32,6 +32,7 @@ from checkers.cycle_kinds import Timing
 from checkers.cycles import CycleSearch, find_cycles
 from checkers.list_append_edges import dependencies
 from checkers.list_append_explain import Explainer
+from checkers.list_append_lost import lost_appends
 from checkers.list_append_values import Found, ValueAnomalies
 from checkers.list_append_versions import version_orders
 from checkers.open_orders import judge_open_orders
@@ -41,7 +42,9 @@ from harness.history import FAIL, INFO, OK, History
 from harness.verdict import Anomaly, Judgement, Verdict, worst
 
 DEFAULT_MODEL = "strict-serializable"
-_ORDER = {name: place for place, name in enumerate(("internal", "garbage-read", "future-read", "lost-update"))}
+_ORDER = {
+    name: place for place, name in enumerate(("internal", "garbage-read", "future-read", "lost-update", "lost-write"))
+}
 
 
 class ListAppend:
@@ -60,6 +63,8 @@ class ListAppend:
         txn = columns.txn_of_mop()
         versions = version_orders(columns, txn)
         values = ValueAnomalies(columns, txn, versions, options.max_shown).found()
+        lost = lost_appends(columns, txn, versions, options.max_shown)
+        values += [lost] if lost.count else []
         depends = dependencies(columns, txn, versions)
         timing = Timing(columns.status, columns.process, columns.began, columns.completed, columns.timed)
         cycles = find_cycles(depends.graph, timing, options.max_shown)

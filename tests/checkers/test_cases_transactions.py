@@ -49,6 +49,7 @@ OURS_ONLY = {
     "G1c-process": "what the peer calls an unclassified cycle of strong-session-PL-2",
     "G1c-realtime": "what the peer calls an unclassified cycle of strong-PL-2",
     "G2-item": "a second kind in a component",
+    "lost-write": "the peer has no name for it: a cycle, or an incompatible order",
 }
 
 
