@@ -1,0 +1,101 @@
+"""The parts of the docs that are made from the data itself, so that they can't drift.
+
+`python -m harness.listing_docs workloads` prints docs/workloads.md, from each workload's own values and its file's
+docstring; `python -m harness.listing_docs faults` prints the table of options in docs/faults.md. A test holds the docs
+to both.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from types import ModuleType
+
+import nemeses
+import targets
+import workloads
+from harness.errors import UsageError
+from harness.options import Option
+from harness.registry import find_target
+from harness.schedule import SCHEDULE_OPTIONS
+from harness.workload import Workload
+
+HEAD = """# Workloads
+
+A workload is what clients do, together with the checkers that judge the record of it. Choose one with `WORKLOAD=`, set
+its options with `OPTS=name=value,...`. Each target offers those that its database can do, and may have options of its
+own for them: see `targets/<database>/README.md`. What ok, fail and info mean stands in
+[reading-a-report.md](reading-a-report.md), what each checker proves in [checkers.md](checkers.md).
+
+This page is made from the workloads themselves: `python -m harness.listing_docs workloads` prints it.
+"""
+
+
+def workloads_page() -> str:
+    """docs/workloads.md."""
+    return "\n".join([HEAD, *("\n".join(_section(workload)) for workload in workloads.REGISTRY.values())])
+
+
+def fault_options_table() -> str:
+    """Every option of every kind of fault, and of their schedules, for docs/faults.md."""
+    rows = [row for kind, nemesis in nemeses.NEMESES.items() for row in _rows(nemesis.options, kind)]
+    rows += _rows(SCHEDULE_OPTIONS, "all")
+    return "\n".join(["| fault | option | default | values | meaning |", "|---|---|---|---|---|", *rows]) + "\n"
+
+
+def _section(workload: Workload) -> Iterator[str]:
+    module = sys.modules[workload.generator.__module__]
+    claimed = ", ".join(f"`{name}`" for name in _targets_of(workload.name))
+    judges = ", ".join(f"`{name}`" for name in workload.checkers)
+    yield f"## {workload.name}\n"
+    yield f"{workload.doc}\n"
+    yield f"- Databases: {claimed}."
+    yield f"- Judged by: {judges}; where the database promises nothing, against `{workload.own_model}`."
+    yield f"- `valid` needs at least {workload.floor} ok ops, and at least one of each kind: {_fs(workload)}.\n"
+    yield f"{_essay(module)}\n"
+    yield "| option | default | values | meaning |"
+    yield "|---|---|---|---|"
+    yield from _rows(workload.options)
+    yield ""
+
+
+def _fs(workload: Workload) -> str:
+    return ", ".join(f"`{f}`" for f in workload.fs) + (
+        " (those that the options leave in)" if workload.fs_for is not None else ""
+    )
+
+
+def _targets_of(workload: str) -> Iterator[str]:
+    for name in targets.REGISTRY:
+        try:
+            if workload in find_target(name).workloads:
+                yield name
+        except UsageError:
+            continue
+
+
+def _essay(module: ModuleType) -> str:
+    """The docstring of a workload's file but for its title, with its constants' values in the place of their names."""
+
+    def value(match: re.Match[str]) -> str:
+        found = getattr(module, match[1], None)
+        return str(found) if isinstance(found, int | float) else match[0]
+
+    return re.sub(r"`([A-Z][A-Z_]+)`", value, (module.__doc__ or "").partition("\n\n")[2].strip())
+
+
+def _rows(options: Mapping[str, Option], *before: str) -> Iterable[str]:
+    for name, option in options.items():
+        values = ", ".join(f"`{choice}`" for choice in option.choices) or {int: "whole number", float: "number"}.get(
+            type(option.default), "text"
+        )
+        yield "| " + " | ".join([*before, f"`{name}`", f"`{option.default}`", values, option.doc]) + " |"
+
+
+PARTS = {"workloads": workloads_page, "faults": fault_options_table}
+
+if __name__ == "__main__":
+    if sys.argv[1:] not in ([name] for name in PARTS):
+        raise SystemExit(f"usage: python -m harness.listing_docs {'|'.join(PARTS)}")
+    print(PARTS[sys.argv[1]](), end="")
