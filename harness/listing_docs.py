@@ -1,8 +1,7 @@
 """The parts of the docs that are made from the data itself, so that they can't drift.
 
-`python -m harness.listing_docs workloads` prints docs/workloads.md, from each workload's own values and its file's
-docstring; `python -m harness.listing_docs faults` prints the table of options in docs/faults.md. A test holds the docs
-to both.
+`python -m harness.listing_docs` writes docs/workloads.md, from each workload's own values and its file's docstring, and
+the table of options in docs/faults.md. A test holds the docs to both.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from types import ModuleType
 
 import nemeses
@@ -28,8 +28,11 @@ its options with `OPTS=name=value,...`. Each target offers those that its databa
 own for them: see `targets/<database>/README.md`. What ok, fail and info mean stands in
 [reading-a-report.md](reading-a-report.md), what each checker proves in [checkers.md](checkers.md).
 
-This page is made from the workloads themselves: `python -m harness.listing_docs workloads` prints it.
+This page is made from the workloads themselves: `python -m harness.listing_docs` writes it.
 """
+
+
+TABLE_HEADER = "| fault | option | default | values | meaning |"
 
 
 def workloads_page() -> str:
@@ -41,7 +44,7 @@ def fault_options_table() -> str:
     """Every option of every kind of fault, and of their schedules, for docs/faults.md."""
     rows = [row for kind, nemesis in nemeses.NEMESES.items() for row in _rows(nemesis.options, kind)]
     rows += _rows(SCHEDULE_OPTIONS, "all")
-    return "\n".join(["| fault | option | default | values | meaning |", "|---|---|---|---|---|", *rows]) + "\n"
+    return "\n".join([TABLE_HEADER, "|---|---|---|---|---|", *rows]) + "\n"
 
 
 def _section(workload: Workload) -> Iterator[str]:
@@ -93,9 +96,15 @@ def _rows(options: Mapping[str, Option], *before: str) -> Iterable[str]:
         yield "| " + " | ".join([*before, f"`{name}`", f"`{option.default}`", values, option.doc]) + " |"
 
 
-PARTS = {"workloads": workloads_page, "faults": fault_options_table}
+def write(docs: Path) -> None:
+    """Bring the docs in this folder up to date."""
+    (docs / "workloads.md").write_text(workloads_page(), "utf-8")
+    faults = docs / "faults.md"
+    head, header, rest = faults.read_text("utf-8").partition(TABLE_HEADER)
+    if not header:
+        raise UsageError(f"{faults} has no table that begins with {TABLE_HEADER!r}")
+    faults.write_text(head + fault_options_table() + "\n" + rest.partition("\n\n")[2], "utf-8")
+
 
 if __name__ == "__main__":
-    if sys.argv[1:] not in ([name] for name in PARTS):
-        raise SystemExit(f"usage: python -m harness.listing_docs {'|'.join(PARTS)}")
-    print(PARTS[sys.argv[1]](), end="")
+    write(Path(__file__).parent.parent / "docs")
