@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,12 +13,14 @@ class Option(msgspec.Struct, frozen=True):
     """One option.
 
     choices: the values allowed; empty: any value of the default's type (int, float, str).
-    doc: one line for users, with the unit where there is one.
+    doc: one line for users, with the unit where there is one. least, most: bounds of a number, both allowed.
     """
 
     default: Any
     doc: str
     choices: tuple[str, ...] = ()
+    least: float = -math.inf
+    most: float = math.inf
 
     def parse(self, name: str, text: str) -> Any:
         """The value that `text` stands for. Raises ValueError with a line for the user."""
@@ -26,11 +29,22 @@ class Option(msgspec.Struct, frozen=True):
         kind = type(self.default)
         if kind in (int, float):
             try:
-                return kind(text)
+                number = kind(text)
             except ValueError:
-                what = "a whole number" if kind is int else "a number"
-                raise ValueError(f"option {name}={text!r}: must be {what}") from None
+                number = math.nan
+            if not (math.isfinite(number) and self.least <= number <= self.most):
+                raise ValueError(f"option {name}={text!r}: must be {self._allowed(kind)}")
+            return number
         return text
+
+    def _allowed(self, kind: type) -> str:
+        """Which numbers are, in words."""
+        what = "a whole number" if kind is int else "a number"
+        if math.isfinite(self.least) and math.isfinite(self.most):
+            return f"{what} from {self.least:g} to {self.most:g}"
+        if math.isfinite(self.least):
+            return f"{what}, {self.least:g} or more"
+        return f"{what} up to {self.most:g}" if math.isfinite(self.most) else what
 
 
 def with_defaults(offered: Mapping[str, Option], given: Mapping[str, Any]) -> dict[str, Any]:

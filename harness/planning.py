@@ -6,6 +6,7 @@ The plan is checked as a whole before anything starts: every problem is named at
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import secrets
 import shlex
@@ -21,8 +22,11 @@ from harness.plan import TestPlan
 from harness.registry import find_nemesis, find_target, find_workload
 from harness.schedule import SCHEDULE_OPTIONS
 from harness.substrates import SUBSTRATES
-from harness.target import Target
-from harness.workload import Workload
+from harness.target import Target, Timeouts
+from harness.workload import PHASES, Workload
+
+NODES_MAX = 9
+SEED_MAX = 2**32 - 1
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +67,7 @@ def make_plan(request: Request) -> TestPlan:
     on = _substrate(request, target, problems)
     nodes = request.nodes if request.nodes is not None else (target.default_nodes if on != "local" else 1)
     time_s = request.time_s if request.time_s is not None else (30.0 if on in ("local", "simulated") else 60.0)
-    _check_numbers(request, nodes, time_s, problems)
+    _check_numbers(request, target, nodes, time_s, problems)
     faults = _faults(request, target, on, nodes, problems)
     options = _options(request, target, workload, faults, problems)
     if request.model is not None:
@@ -73,7 +77,7 @@ def make_plan(request: Request) -> TestPlan:
             problems.append(str(error))
     if problems:
         raise UsageError("\n".join(problems))
-    return TestPlan(
+    plan = TestPlan(
         target=request.target,
         workload=workload_name,
         on=on,
@@ -88,6 +92,17 @@ def make_plan(request: Request) -> TestPlan:
         time_s=time_s,
         seed=request.seed if request.seed is not None else secrets.randbits(32),
     )
+    _try(plan, target, workload)
+    return plan
+
+
+def _try(plan: TestPlan, target: type[Target], workload: Workload) -> None:
+    """Make the target and the generators once: what they refuse is known before anything starts. Raises UsageError."""
+    target(image=plan.image, options=plan.options, timeouts=Timeouts(), workload=plan.workload)
+    for phase in range(len(PHASES)):
+        workload.generator({**plan.options, "phase": phase})
+    if workload.final_generator is not None:
+        workload.final_generator(plan.options)
 
 
 def _substrate(request: Request, target: type[Target], problems: list[str]) -> str:
@@ -103,17 +118,21 @@ def _substrate(request: Request, target: type[Target], problems: list[str]) -> s
     return on
 
 
-def _check_numbers(request: Request, nodes: int, time_s: float, problems: list[str]) -> None:
-    if not 1 <= nodes <= 9:
-        problems.append(f"nodes={nodes}: must be 1 to 9")
+def _check_numbers(request: Request, target: type[Target], nodes: int, time_s: float, problems: list[str]) -> None:
+    most = getattr(target, "most_nodes", NODES_MAX)
+    if not 1 <= nodes <= most:
+        allowed = f"1 to {most}" if most > 1 else f"1 for target {request.target!r}, which is one server"
+        problems.append(f"nodes={nodes}: must be {allowed}")
     if not 1 <= time_s <= 7 * 86400:
         problems.append(f"time={time_s:g}: must be 1 s to a week, in seconds")
     if request.concurrency is not None and request.concurrency < nodes:
         problems.append(f"concurrency={request.concurrency}: every one of {nodes} nodes needs a worker")
     if request.concurrency is not None and not 1 <= request.concurrency <= 1000:
         problems.append(f"concurrency={request.concurrency}: must be 1 to 1000 workers")
-    if request.rate_hz is not None and request.rate_hz < 0:
+    if request.rate_hz is not None and not (0 <= request.rate_hz < math.inf):
         problems.append(f"rate={request.rate_hz:g}: must be 0 (as fast as it goes) or more ops per second")
+    if request.seed is not None and not 0 <= request.seed <= SEED_MAX:
+        problems.append(f"seed={request.seed}: must be 0 to {SEED_MAX}")
 
 
 def _faults(request: Request, target: type[Target], on: str, nodes: int, problems: list[str]) -> tuple[str, ...]:

@@ -23,6 +23,8 @@ from harness.options import Option
 from nemeses.base import Nemesis, Setting
 
 HEAL_AGAIN_NS = SECOND_NS
+LENGTH_MAX_S = 7 * 86400
+"""As long as the longest run."""
 
 
 class Times(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,8 +36,12 @@ class Times(msgspec.Struct, frozen=True, kw_only=True):
 
 
 SCHEDULE_OPTIONS: dict[str, Option] = {
-    "hold": Option(0.0, "how long each fault is kept up, seconds (0: drawn, by the run's length)"),
-    "rest": Option(0.0, "time between two faults of a kind, seconds (0: drawn, by the run's length)"),
+    "hold": Option(
+        0.0, "how long each fault is kept up, seconds (0: drawn, by the run's length)", least=0, most=LENGTH_MAX_S
+    ),
+    "rest": Option(
+        0.0, "time between two faults of a kind, seconds (0: drawn, by the run's length)", least=0, most=LENGTH_MAX_S
+    ),
 }
 """What OPTS= may say about every lane."""
 

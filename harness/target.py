@@ -148,6 +148,7 @@ class Target(Protocol):
     """Where it runs, the default first."""
     default_image: ClassVar[str]
     default_nodes: ClassVar[int]
+    """Also `most_nodes: ClassVar[int]`, where a target can't have as many nodes as a plan can."""
     default_workload: ClassVar[str]
     options: ClassVar[Mapping[str, Option]]
     workloads: ClassVar[Mapping[str, SessionFactory]]

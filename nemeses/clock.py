@@ -47,9 +47,12 @@ class Clock:
     kind = "clock"
     options: Mapping[str, Option] = {
         "clock-offset": Option(
-            0.0, "seconds that one node's clock is ahead, within ±3600; 0: random nodes and offsets"
+            0.0,
+            "seconds that one node's clock is ahead, within ±3600; 0: random nodes and offsets",
+            least=-MAX_OFFSET_S,
+            most=MAX_OFFSET_S,
         ),
-        "clock-max": Option(60.0, "the largest random offset, seconds, at most 3600"),
+        "clock-max": Option(60.0, "the largest random offset, seconds, at most 3600", least=0.001, most=MAX_OFFSET_S),
         "clock-mode": Option("mix", "what random clock faults do", ("mix", "jump", "strobe")),
         "clock": Option(
             "vdso",

@@ -25,8 +25,10 @@ class Stall:
 
     kind = "stall"
     options: Mapping[str, Option] = {
-        "stall-chance": Option(0.005, "share of the transactions that stall in a stall window, above 0, at most 1"),
-        "stall-length": Option(3.0, "seconds that one stalls, above 0, at most 60"),
+        "stall-chance": Option(
+            0.005, "share of the transactions that stall in a stall window, at most 1", least=1e-6, most=1
+        ),
+        "stall-length": Option(3.0, "seconds that one stalls, at most 60", least=0.001, most=60),
     }
 
     def __init__(self) -> None:

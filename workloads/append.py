@@ -23,7 +23,6 @@ import msgspec
 
 from checkers.list_append import ListAppend
 from harness import generator as gen
-from harness.errors import UsageError
 from harness.op import Op, invoke
 from harness.options import Option
 from harness.workload import PHASES, Workload
@@ -62,13 +61,8 @@ class Keys(msgspec.Struct, frozen=True):
 
 
 def generator(options: Mapping[str, Any]) -> gen.Generator:
-    """Endless transactions. Options: see `APPEND`. Raises UsageError."""
+    """Endless transactions. Options: see `APPEND`."""
     keys, limit, max_ops = options["keys"], options["writes-per-key"], options["max-ops"]
-    for name in ("keys", "writes-per-key", "max-ops"):
-        if options[name] < 1:
-            raise UsageError(f"option {name}={options[name]}: must be 1 or more")
-    if keys > 60:
-        raise UsageError(f"option keys={keys}: at most 60 (lists that are hardly ever read twice prove little)")
     weights = [2.0**place if options["distribution"] == "exponential" else 1.0 for place in range(keys)]
     cumulative = list(itertools.accumulate(weights))
 
@@ -162,9 +156,14 @@ APPEND = Workload(
     checkers={"list-append": ListAppend()},
     own_model="serializable",
     options={
-        "keys": Option(10, "how many lists are in use at a time (1 to 60)"),
-        "writes-per-key": Option(4, "appends to a list before it is retired"),
-        "max-ops": Option(4, "reads and appends per transaction, at most"),
+        "keys": Option(
+            10,
+            "how many lists are in use at a time (1 to 60)",
+            least=1,
+            most=60,
+        ),
+        "writes-per-key": Option(4, "appends to a list before it is retired", least=1),
+        "max-ops": Option(4, "reads and appends per transaction, at most", least=1, most=1000),
         "distribution": Option(
             "exponential",
             "how keys are chosen: each twice as likely as the one before, or evenly",

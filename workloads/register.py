@@ -31,7 +31,6 @@ from typing import Any, Final
 import msgspec
 
 from checkers.linearizable import Linearizable
-from harness.errors import UsageError
 from harness.generator import PENDING, Context, Generator, Pending, unfold
 from harness.op import Op, invoke
 from harness.options import Option
@@ -79,15 +78,11 @@ class Groups(msgspec.Struct, frozen=True):
 
 
 def main_ops(options: Mapping[str, Any]) -> Generator:
-    """Endless reads, writes and compare-and-sets; see `REGISTER` for the options. Raises UsageError.
+    """Endless reads, writes and compare-and-sets; see `REGISTER` for the options.
 
     `phase` (of the run; 0 is the main one) is among them.
     """
     keys, read_percent = options["keys"], options["read-percent"]
-    if keys < 1:
-        raise UsageError(f"option keys={keys}: must be 1 or more")
-    if not 0 < read_percent < 100:
-        raise UsageError(f"option read-percent={read_percent}: must be 1 to 99")
     read_share = read_percent / 100
     write_share = (1 - read_share) * WRITE_SHARE[options["ops"]]
     first_key = options.get("phase", 0) * KEYS_PER_PHASE
@@ -230,8 +225,8 @@ REGISTER = Workload(
     checkers={"linearizable": Linearizable()},
     own_model="linearizable",
     options={
-        "keys": Option(3, "registers in use at once; the workers are split among them"),
+        "keys": Option(3, "registers in use at once; the workers are split among them", least=1, most=1000),
         "ops": Option("read-write-cas", "what clients do; read-write leaves compare-and-set out", tuple(WRITE_SHARE)),
-        "read-percent": Option(50, "how many of a hundred ops are reads"),
+        "read-percent": Option(50, "how many of a hundred ops are reads", least=1, most=99),
     },
 )

@@ -20,7 +20,6 @@ from typing import Any
 
 from checkers.write_skew import WriteSkew
 from harness import generator as gen
-from harness.errors import UsageError
 from harness.op import Op, invoke
 from harness.options import Option
 from harness.workload import PHASES, Workload
@@ -30,10 +29,8 @@ PAIRS_OF_A_PHASE = 2_000
 
 
 def generator(options: Mapping[str, Any]) -> gen.Generator:
-    """Each pair's two members, one after the other; ends when all pairs were used. Raises UsageError."""
+    """Each pair's two members, one after the other; ends when all pairs were used."""
     pairs, phase = options["pairs"], options.get("phase", 0)
-    if pairs < 1:
-        raise UsageError(f"option pairs={pairs}: must be 1 or more")
     first = 0 if phase == 0 else pairs + (phase - 1) * PAIRS_OF_A_PHASE
     end = first + (pairs if phase == 0 else PAIRS_OF_A_PHASE)
 
@@ -65,5 +62,9 @@ WRITE_SKEW = Workload(
     final_generator=final_generator,
     checkers={"write-skew": WriteSkew()},
     own_model="serializable",
-    options={"pairs": Option(100_000, "how many pairs there are; each is used once, and the run ends with the last")},
+    options={
+        "pairs": Option(
+            100_000, "how many pairs there are; each is used once, and the run ends with the last", least=1, most=10**7
+        )
+    },
 )

@@ -41,6 +41,7 @@ class Postgres:
     substrates: ClassVar[tuple[str, ...]] = ("docker", "local")
     default_image: ClassVar[str] = "postgres:18"
     default_nodes: ClassVar[int] = 1
+    most_nodes: ClassVar[int] = 1
     default_workload: ClassVar[str] = "append"
     workloads: ClassVar[Mapping[str, SessionFactory]] = {"append": AppendSessions(), "write-skew": WriteSkewSessions()}
     faults: ClassVar[tuple[str, ...]] = ("partition", "kill", "pause", "clock")
@@ -60,17 +61,16 @@ class Postgres:
         "lock": Option(
             "none", "append=read-write: lock what is read (belongs with rows=existing)", ("none", "for-update")
         ),
-        "tables": Option(3, "append: number of tables that the keys are spread over"),
-        "max_connections": Option(100, "the server's max_connections (100 is its default)"),
-        "deadlock_timeout_ms": Option(1000, "the server's deadlock_timeout in milliseconds (1000 is its default)"),
+        "tables": Option(3, "append: number of tables that the keys are spread over", least=1, most=1000),
+        "max_connections": Option(100, "the server's max_connections (100 is its default)", least=20, most=10000),
+        "deadlock_timeout_ms": Option(
+            1000, "the server's deadlock_timeout in milliseconds (1000 is its default)", least=1, most=2147483647
+        ),
         "fsync": Option("on", "the server's fsync", ("on", "off")),
         "version": Option("18", "local: which of the embedded PostgreSQLs", tuple(FOLDERS)),
     }
 
     def __init__(self, *, image: str, options: Mapping[str, Any], timeouts: Timeouts, workload: str) -> None:
-        for name in ("tables", "max_connections", "deadlock_timeout_ms"):
-            if options[name] < 1:
-                raise UsageError(f"option {name}={options[name]}: must be 1 or more")
         if options["lock"] == "for-update" and (options["append"], options["rows"]) != ("read-write", "existing"):
             raise UsageError(
                 "option lock=for-update locks rows that the client reads and writes back, and that exist:"

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from harness import generator as gen
-from harness.errors import UsageError
 from harness.op import Op
+from harness.options import with_defaults
 from harness.simulation import Simulation
 from harness.target import DidNotHappen
 from workloads.write_skew import WRITE_SKEW, generator, pairs_in_all
@@ -76,5 +76,5 @@ def test_the_final_read_is_repeated_until_it_is_ok() -> None:
 
 
 def test_bad_options_are_refused() -> None:
-    with pytest.raises(UsageError, match="pairs=0"):
-        generator({"pairs": 0})
+    with pytest.raises(ValueError, match="option pairs='0'"):
+        with_defaults(WRITE_SKEW.options, {"pairs": 0})
