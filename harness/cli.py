@@ -6,6 +6,9 @@ Exit codes: 0 valid, 1 invalid, 2 usage, 3 infrastructure, 4 unknown; over sever
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
+import signal
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -18,16 +21,31 @@ OUTRANKS = (Exit.INVALID, Exit.USAGE, Exit.INFRASTRUCTURE, Exit.UNKNOWN, Exit.VA
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; return its exit code. Errors are one line each on stderr."""
+    """Run one command; return its exit code. Errors are one line each on stderr.
+
+    SIGTERM is as Ctrl-C: KeyboardInterrupt, where a run does not handle it itself.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         arguments = _parser().parse_args(argv)
-        return int(arguments.run(arguments))
+        code = int(arguments.run(arguments))
+        sys.stdout.flush()
+        return code
     except FaultlineError as error:
         for line in str(error).splitlines():
             print(f"faultline: {line}", file=sys.stderr)
         return int(error.exit)
-    except BrokenPipeError:
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):
+            print(f"faultline: {error}", file=sys.stderr)
+        _drop_output()
         return int(Exit.INFRASTRUCTURE)
+
+
+def _drop_output() -> None:
+    """What stdout did not take is not tried again at the end of the process."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def combined(codes: Iterable[int]) -> int:

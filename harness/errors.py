@@ -27,6 +27,10 @@ class UsageError(FaultlineError):
     exit = Exit.USAGE
 
 
+class Interrupted(FaultlineError):
+    """Ctrl-C or SIGTERM before there was anything to judge. No InfrastructureError, so that no retry swallows it."""
+
+
 class InfrastructureError(FaultlineError):
     """The run's own machinery failed: no engine, a dead node at set-up, a lost agent, a full disk."""
 

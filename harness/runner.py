@@ -18,7 +18,7 @@ from typing import Any
 from harness import generator as gen
 from harness.console import Console
 from harness.environment import controller
-from harness.errors import FaultlineError, InfrastructureError
+from harness.errors import FaultlineError, InfrastructureError, Interrupted
 from harness.faults import Proof, executor, prove
 from harness.interpreter import Interpreter
 from harness.journal import Journal
@@ -85,13 +85,27 @@ def execute(plan: TestPlan, results: Path, console: Console) -> Run:
                 _Execution(plan, folder, console).run()
         except FaultlineError as error:
             failure = error
+        except OSError as error:
+            failure = InfrastructureError(f"{type(error).__name__}: {error}")
         if failure is not None and not folder.journal.exists():
             raise failure
         console.phase("judging")
-        verdict, sentence = tell_run(folder)
+        verdict, sentence = _judge(folder, failure)
     if failure is not None:
         raise type(failure)(f"{failure}\nwhat was recorded until then: {folder.report} ({verdict.verdict})")
     return Run(folder, plan, verdict, sentence)
+
+
+def _judge(folder: RunFolder, failure: FaultlineError | None) -> tuple[Verdict, str]:
+    """Raises Interrupted for Ctrl-C, InfrastructureError when nothing can be written; each says how to judge later."""
+    later = f"what was recorded is kept: faultline check {folder.path}"
+    try:
+        return tell_run(folder)
+    except KeyboardInterrupt:
+        raise Interrupted(f"interrupted while judging; {later}") from None
+    except OSError as error:
+        before = f"{failure}\n" if failure is not None else ""
+        raise InfrastructureError(f"{before}the verdict could not be written: {error}; {later}") from error
 
 
 def _simulate(plan: TestPlan, folder: RunFolder) -> None:
@@ -149,8 +163,10 @@ class _Execution:
             self._work(cluster, target, setting, proof)
         finally:
             self.console.phase("stopping")
-            with contextlib.suppress(InfrastructureError):
+            try:
                 cluster.collect_logs(self.folder.nodes)
+            except (InfrastructureError, OSError) as error:
+                self.console.note(f"logs were not collected: {error}")
             with contextlib.suppress(InfrastructureError):
                 target.stop(cluster)
 
@@ -222,11 +238,16 @@ class _Execution:
         return gen.time_limit(limit_s, gen.ok_on_each_node(nodes, gen.stagger(READY_INTERVAL_S / nodes, clients)))
 
     def _interrupt(self, name: str) -> None:
-        """The first Ctrl-C or SIGTERM ends the phase that runs, each further one the next phase too."""
+        """The first Ctrl-C or SIGTERM ends the phase that runs, each further one the next phase too.
+
+        Before the run began the first ends everything; further ones don't disturb the tidying up.
+        """
+        first = self.interrupted is None
         self.interrupted = name
-        if self.interpreter is None:
-            raise InfrastructureError(f"{name} before the run began: nothing was recorded")
-        self.interpreter.stop()
+        if self.interpreter is not None:
+            self.interpreter.stop()
+        elif first:
+            raise Interrupted(f"{name} before the run began: nothing was recorded")
 
 
 class _Watch:

@@ -6,6 +6,8 @@ Method: the real command in a process of its own.
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -55,6 +57,95 @@ def test_bad_usage_is_exit_2_and_names_the_thing(arguments: list[str], said: str
     done = faultline(*arguments)
     assert done.returncode == 2, done.stderr
     assert said in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "workload, faults, option",
+    [
+        ("append", "none", "keys=0"),
+        ("append", "none", "keys=61"),
+        ("append", "none", "max-ops=0"),
+        ("append", "none", "tables=0"),
+        ("append", "none", "max_connections=1"),
+        ("append", "none", "lock=for-update"),
+        ("append", "kill", "hold=-1"),
+        ("append", "kill", "rest=nan"),
+        ("append", "kill", "hold=1e99"),
+        ("append", "clock", "clock-max=-5"),
+        ("append", "clock", "clock-offset=inf"),
+        ("write-skew", "stall", "stall-chance=2"),
+        ("write-skew", "stall", "stall-length=0"),
+        ("write-skew", "none", "pairs=0"),
+    ],
+)
+def test_options_out_of_bounds_are_refused_before_anything_starts(
+    workload: str, faults: str, option: str, tmp_path: Path
+) -> None:
+    done = faultline(
+        *("test", "--workload", workload, "--faults", faults, "--opts", option, "--results", str(tmp_path / "results"))
+    )
+    assert done.returncode == 2, done.stderr
+    assert option.partition("=")[0] in done.stderr and len(done.stderr.splitlines()) == 1, done.stderr
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["--nodes", "3"], "one server"),
+        (["--rate", "nan"], "rate=nan"),
+        (["--seed", "-1"], "seed=-1"),
+        (["--time", "nan"], "time=nan"),
+        (["--target", "simulated", "--workload", "register", "--opts", "read-percent=0"], "read-percent"),
+    ],
+)
+def test_numbers_that_make_no_sense_are_refused_before_anything_starts(
+    arguments: list[str], said: str, tmp_path: Path
+) -> None:
+    done = faultline("test", *arguments, "--results", str(tmp_path / "results"))
+    assert done.returncode == 2 and said in done.stderr, done.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_full_disk_is_exit_3_and_one_line() -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "faultline", "list"], cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == 3
+    assert done.stderr.splitlines() == ["faultline: [Errno 28] No space left on device"]
+
+
+def test_a_reader_that_goes_away_is_no_noise() -> None:
+    done = subprocess.run(
+        f"{sys.executable} -m faultline list | head -1", shell=True, cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.stdout == "Targets\n" and not done.stderr
+
+
+def test_a_defect_of_our_own_is_never_the_exit_code_of_invalid(tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("raise RuntimeError('planted')\n")
+    done = faultline("test", "--target", f"{tmp_path}/broken.py:Target")
+    assert done.returncode == 3
+    assert done.stderr.splitlines()[-1] == "faultline: a defect of its own: RuntimeError: planted"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_while_judging_is_one_line(number: signal.Signals, tmp_path: Path) -> None:
+    """A fifo that nobody writes to stands for a history that takes long to read."""
+    slow = tmp_path / "slow.edn"
+    os.mkfifo(slow)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "faultline", "check", str(slow), "--workload", "append"],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with open(slow, "w"):  # returns when the command has opened it for reading
+        process.send_signal(number)
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == 3
+    assert said == "faultline: interrupted\n"
 
 
 def test_list_shows_targets_workloads_faults_and_models() -> None:
