@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import signal
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -21,11 +20,7 @@ OUTRANKS = (Exit.INVALID, Exit.USAGE, Exit.INFRASTRUCTURE, Exit.UNKNOWN, Exit.VA
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; return its exit code. Errors are one line each on stderr.
-
-    SIGTERM is as Ctrl-C: KeyboardInterrupt, where a run does not handle it itself.
-    """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Run one command; return its exit code. Errors are one line each on stderr."""
     try:
         arguments = _parser().parse_args(argv)
         code = int(arguments.run(arguments))
