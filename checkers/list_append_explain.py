@@ -158,8 +158,9 @@ class Explainer:
         columns, versions = self._columns, self._versions
         txns = {step.source for step in cycle}
         for step in cycle:
-            if step.kind == WW and versions.position[step.target_mop] >= 0:
-                txns.add(self._txn_of(int(versions.longest[columns.key[step.target_mop]])))
+            reader = int(versions.longest[columns.key[step.target_mop]]) if step.kind == WW else NOBODY
+            if reader != NOBODY:
+                txns.add(self._txn_of(reader))
         for txn in list(txns):
             if columns.status[txn] != OK:
                 txns.add(self._observer(txn))

@@ -300,3 +300,17 @@ def test_many_unread_appends_and_many_readers_take_few_edges() -> None:
     assert {"lost-update", "G2-item"} <= set(types(everyone))
     assert check(everyone, "serializable").verdict == "invalid"
     assert check(everyone, "monotonic-view").verdict == "valid"
+
+
+def test_the_sub_history_has_the_read_that_shows_an_unread_append_came_last() -> None:
+    def txn(type_: str, process: int, *mops: list[Any]) -> dict[str, Any]:
+        return {"type": type_, "process": process, "f": "txn", "value": list(mops)}
+
+    unread, read_, look = [A, "x", 2], [A, "x", 3], ["r", "x", [3]]
+    ops = [txn("invoke", 1, unread), txn("ok", 1, unread), txn("invoke", 2, read_), txn("ok", 2, read_)]
+    ops += [txn("invoke", 3, ["r", "x", None]), txn("ok", 3, look)]
+    found = [anomaly for anomaly in check(ops).anomalies if anomaly.type == "G0-realtime"]
+    assert found, "the first append was done before the second began, and is not where it belongs"
+    for anomaly in found:
+        kept = [op for place, op in enumerate(ops) if place in anomaly.sub_history]
+        assert check(kept).verdict == "invalid"

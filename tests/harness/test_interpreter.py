@@ -214,16 +214,18 @@ def test_an_op_that_outlives_its_deadline(bench: Bench) -> None:
         return op.replace(type="ok")
 
     begin = time.monotonic()
-    source = gen.time_limit(0.8, gen.stagger(0.005, gen.cycle([READ, WRITE])))
+    reader, writer = gen.on_threads({0}, gen.repeat(READ)), gen.on_threads({1}, gen.repeat(WRITE))
+    others = gen.on_threads({2, 3}, gen.cycle([READ, WRITE]))
+    source = gen.time_limit(0.8, gen.any_of(*(gen.stagger(0.01, each) for each in (reader, writer, others))))
     bench.make(act, concurrency=4, op_s=0.3).run(source)
-    assert time.monotonic() - begin < 2.0
+    assert time.monotonic() - begin < 3.0
     ops = bench.ops()
     well_formed(ops)
     late = [op for op in ops if op.error == "deadline"]
     assert sorted((op.f, op.type) for op in late) == [("read", "fail"), ("write", "info")]
     invocations = {op.process: op for op in ops if op.type == "invoke" and op.process < 2}
     for op in late:
-        assert 0.3 <= (op.time_ns - invocations[op.process].time_ns) / 1e9 < 0.45
+        assert 0.3 <= (op.time_ns - invocations[op.process].time_ns) / 1e9 < 0.8
     assert len(slow) == 2, "both came back, and were not heard"
     assert {op.process for op in ops if op.type == "ok"} >= {2, 3, 4, 5}
 

@@ -34,7 +34,9 @@ def clock_reader(agent: AgentClient, home: Path) -> Callable[..., Callable[[], l
 
     def start(*offsets_s: float) -> Callable[[], list[int]]:
         argv = [str(program), *(str(round(offset * 1000)) for offset in offsets_s)]
-        agent.request("database-start", argv=argv, env={}, cwd=str(home), log=str(home / "log"))
+        pid = agent.request("database-start", argv=argv, env={}, cwd=str(home), log=str(home / "log"))["pid"]
+        # It notes the true time before it starts its threads: a clock that is patched before then looks true to it.
+        await_true(lambda: len(list(Path(f"/proc/{pid}/task").iterdir())) == 4, 5.0, "its threads run")
 
         def stop() -> list[int]:
             assert agent.request("tree")["root"] is not None, "it lives"
