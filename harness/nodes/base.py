@@ -171,6 +171,13 @@ class Cluster(Protocol):
         ...
 
 
+def require_database(node: Node) -> None:
+    """Raises InfrastructureError, with the last lines of its log, when a node's database has no process any more."""
+    if not node.db_pids():
+        lines = [line.text.strip() for line in node.log_stream() if line.text.strip()]
+        raise InfrastructureError(f"{node.name}: the database ended at its start: {' | '.join(lines[-3:])[-600:]}")
+
+
 def node_named(cluster: Cluster, name: str) -> Node:
     """The node of that name. Raises KeyError."""
     for node in cluster.nodes:

@@ -16,7 +16,7 @@ from cassandra import ConsistencyLevel
 from cassandra.protocol import ErrorMessage
 
 from harness.errors import InfrastructureError
-from harness.nodes.base import Cluster, Database, Node
+from harness.nodes.base import Cluster, Database, Node, require_database
 from harness.options import Option
 from harness.target import Claim, DidNotHappen, KnownIssue, SessionFactory, Timeouts, Unknown
 from targets.cassandra.connection import Connection
@@ -87,7 +87,7 @@ class Cassandra:
             node.install(member(node, seeds, cluster.run_id, self.image))
         for count, node in enumerate(cluster.nodes, start=1):
             node.start_db()
-            self.await_node(node, START_TIMEOUT_S)
+            self.await_node(node, START_TIMEOUT_S, starting=True)
             for known in cluster.nodes[:count]:
                 self._await_peers(known, count - 1, START_TIMEOUT_S)
 
@@ -95,16 +95,29 @@ class Cassandra:
         for node in cluster.nodes:
             node.stop_db()
 
-    def await_node(self, node: Node, timeout_s: float) -> None:
-        """Until the node answers CQL; Cassandra opens its port after it joined the ring."""
-        self._await(node, timeout_s, "it does not answer", lambda rows: bool(rows), "SELECT key FROM system.local")
+    def await_node(self, node: Node, timeout_s: float, *, starting: bool = False) -> None:
+        """Until the node answers CQL; Cassandra opens its port after it joined the ring.
+
+        starting: a node that has ended is not waited for. Raises InfrastructureError.
+        """
+        statement = "SELECT key FROM system.local"
+        self._await(node, timeout_s, "it does not answer", lambda rows: bool(rows), statement, starting=starting)
 
     def _await_peers(self, node: Node, count: int, timeout_s: float) -> None:
         statement = "SELECT peer, host_id, schema_version FROM system.peers_v2"
         known = lambda rows: sum(row["host_id"] is not None for row in rows) >= count  # noqa: E731
         self._await(node, timeout_s, f"it does not know its {count} peers", known, statement)
 
-    def _await(self, node: Node, timeout_s: float, problem: str, fulfilled: Any, statement: str) -> None:
+    def _await(
+        self,
+        node: Node,
+        timeout_s: float,
+        problem: str,
+        fulfilled: Any,
+        statement: str,
+        *,
+        starting: bool = False,
+    ) -> None:
         deadline_s = time.monotonic() + timeout_s
         said = ""
         while time.monotonic() < deadline_s:
@@ -115,6 +128,8 @@ class Cassandra:
                 said = str(rows)
             except (OSError, ErrorMessage, DidNotHappen, Unknown) as error:
                 said = f"{type(error).__name__}: {error}"
+                if starting:
+                    require_database(node)
             time.sleep(POLL_S)
         raise InfrastructureError(f"{node.name}: {problem} after {timeout_s:.0f} s; last: {said[:200]}")
 

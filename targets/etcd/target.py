@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from harness.errors import InfrastructureError
-from harness.nodes.base import Cluster, Database, Node
+from harness.nodes.base import Cluster, Database, Node, require_database
 from harness.options import Option
 from harness.target import Claim, DidNotHappen, KnownIssue, SessionFactory, Timeouts, Unknown
 from targets.etcd.errors import GatewayError
@@ -88,14 +88,17 @@ class Etcd:
             node.start_db()
         deadline_s = time.monotonic() + START_TIMEOUT_S
         for node in cluster.nodes:
-            self.await_node(node, max(1.0, deadline_s - time.monotonic()))
+            self.await_node(node, max(1.0, deadline_s - time.monotonic()), starting=True)
 
     def stop(self, cluster: Cluster) -> None:
         for node in cluster.nodes:
             node.stop_db()
 
-    def await_node(self, node: Node, timeout_s: float) -> None:
-        """Until the member is healthy: it has a leader and answered a read through it."""
+    def await_node(self, node: Node, timeout_s: float, *, starting: bool = False) -> None:
+        """Until the member is healthy: it has a leader and answered a read through it.
+
+        starting: a member that has ended is not waited for. Raises InfrastructureError.
+        """
         deadline_s = time.monotonic() + timeout_s
         said = "nothing"
         while time.monotonic() < deadline_s:
@@ -105,6 +108,8 @@ class Etcd:
                     return
             except (OSError, http.client.HTTPException, ValueError) as error:
                 said = f"{type(error).__name__}: {error}"
+                if starting:
+                    require_database(node)
             time.sleep(POLL_S)
         raise InfrastructureError(f"{node.name}: etcd was not healthy within {timeout_s:.0f} s; it said {said[:200]}")
 

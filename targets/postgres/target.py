@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any, ClassVar, TypeVar
 
 from harness.errors import InfrastructureError, UsageError
-from harness.nodes.base import Cluster, Database, Node
+from harness.nodes.base import Cluster, Database, Node, require_database
 from harness.options import Option
 from harness.target import Claim, SessionContext, SessionFactory, Timeouts
 from targets.postgres.append import AppendSessions
@@ -101,7 +101,7 @@ class Postgres:
                 )
             )
         node.start_db()
-        self.await_node(node, START_TIMEOUT_S)
+        self.await_node(node, START_TIMEOUT_S, starting=True)
 
     def _install_embedded(self, node: Node) -> None:
         tree = tree_on(node, self.chosen["version"])
@@ -130,7 +130,8 @@ class Postgres:
         for node in cluster.nodes:
             node.stop_db()
 
-    def await_node(self, node: Node, timeout_s: float) -> None:
+    def await_node(self, node: Node, timeout_s: float, *, starting: bool = False) -> None:
+        """Until the server answers a query. starting: one that has ended is not waited for. InfrastructureError."""
         until = time.monotonic() + timeout_s
         while True:
             try:
@@ -143,6 +144,8 @@ class Postgres:
             except (CannotConnect, ServerError, ConnectionLost) as error:
                 if time.monotonic() >= until:
                     raise InfrastructureError(f"{node.name}: PostgreSQL does not serve: {error}") from error
+                if starting:
+                    require_database(node)
             time.sleep(0.05)
 
     def version(self, node: Node) -> str:
