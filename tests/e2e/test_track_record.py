@@ -111,7 +111,7 @@ class TestE1StaleSerializableReads:
 
     @pytest.mark.docker
     def test_clean(self, tmp_path: Path) -> None:
-        options = ("--nodes", "3", "--opts", "read-percent=90", "--time", "120")
+        options = ("--nodes", "3", "--opts", "read-percent=90", "--time", "80")
         ran = run(tmp_path, *self.common, "--faults", ",".join(ALL_FAULTS), *options)
         assert_clean(ran, oks=20_000, fs=("read",), faults=ALL_FAULTS)
 
