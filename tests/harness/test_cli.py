@@ -116,6 +116,25 @@ def test_a_full_disk_is_exit_3_and_one_line() -> None:
     assert done.stderr.splitlines() == ["faultline: [Errno 28] No space left on device"]
 
 
+def test_a_disk_that_fills_up_during_a_run_is_exit_3_and_what_was_recorded_is_kept(tmp_path: Path) -> None:
+    """A limit on the size of files stands for the full disk."""
+    done = subprocess.run(
+        [
+            *("bash", "-c", 'trap "" XFSZ; ulimit -f 100; exec "$@"', "limited", sys.executable, "-m", "faultline"),
+            *("test", "--target", "simulated", "--time", "5", "--seed", "1", "--results", str(tmp_path)),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 3, done.stderr
+    assert "Traceback" not in done.stderr and "what was recorded" in done.stderr
+    journal = next(tmp_path.glob("simulated/*/*/journal.jsonl"))
+    assert journal.stat().st_size > 50_000
+    assert faultline("check", str(journal.parent)).returncode in (0, 4)
+
+
 def test_a_reader_that_goes_away_is_no_noise() -> None:
     done = subprocess.run(
         f"{sys.executable} -m faultline list | head -1", shell=True, cwd=ROOT, capture_output=True, text=True
