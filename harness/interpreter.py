@@ -24,7 +24,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Any
 
 import msgspec
@@ -35,6 +35,7 @@ from harness.generator import EXHAUSTED, Generator, Pending, Source, lift
 from harness.generator.timing import SECOND_NS
 from harness.journal import Journal
 from harness.lane import Lane, LaneState, LaneThread
+from harness.mailbox import take
 from harness.op import NEMESIS, Op
 from harness.progress import Phase, Progress
 from harness.roster import Roster
@@ -86,7 +87,7 @@ class Interpreter:
         self._journal = journal
         self._seed = seed
         self._roster = Roster(concurrency, [node.name for node in nodes], random.Random(f"{seed}/clients"))
-        self._reports: SimpleQueue[Report | Recording] = SimpleQueue()
+        self._reports: SimpleQueue[Report | Recording | None] = SimpleQueue()
         self._origin_ns = time.monotonic_ns()
         self._index = 0
         self._fault_ids = itertools.count(1)
@@ -153,6 +154,7 @@ class Interpreter:
         self._stop_error = self._stop_error or error
         self._stopped_ns = self._stopped_ns or self.now_ns()
         self._hurry.set()
+        self._reports.put(None)  # a signal in mid-wait may leave the wait without an end (see harness.mailbox)
 
     def resume(self) -> None:
         """Let `run` work again after `stop` (for final reads of what there is)."""
@@ -218,10 +220,7 @@ class Interpreter:
                     raise InfrastructureError(f"faults of {names} could not be healed in {LANE_CLOSE_NS / 1e9:.0f} s")
             if reports.qsize():
                 continue
-            try:
-                self._take(reports.get(timeout=max(0, wake_ns - self.now_ns()) / SECOND_NS))
-            except Empty:
-                pass
+            self._take(take(reports, (wake_ns - self.now_ns()) / SECOND_NS))
         self._phase.stopped = self._stopped_ns is not None
         self._phase.unhealed = [lane.state.open for lane in lanes if lane.state.open is not None]
         self._journal.flush()
@@ -236,10 +235,7 @@ class Interpreter:
         if not self._lanes_end_ns:
             self._close_lanes(lanes)
         while any(lane.is_alive() for lane in lanes) and self.now_ns() < self._lanes_end_ns:
-            try:
-                message = self._reports.get(timeout=0.05)
-            except Empty:
-                continue
+            message = take(self._reports, 0.05)
             if isinstance(message, Recording):
                 try:
                     message.answer.put(self._record(message.op))
@@ -265,7 +261,9 @@ class Interpreter:
                 crew.connect(seat, now_ns)
         self.progress.in_flight = len(self._roster.busy)
 
-    def _take(self, message: Report | Recording) -> None:
+    def _take(self, message: Report | Recording | None) -> None:
+        if message is None:
+            return
         if isinstance(message, Recording):
             try:
                 message.answer.put(self._record_fault(message.op))
