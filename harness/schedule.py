@@ -4,7 +4,8 @@
 
 Lengths are drawn from the lane's own random stream, and so is what the nemesis plans: the same seed gives the same
 schedule, whatever the clients do. A fault that could not be injected is healed at once (it may have acted in part);
-a heal that failed is tried again after a second. The lane itself heals what is open when the run ends.
+a heal that failed is tried again after a second. A pause or a clock fault that met a dead database acted on nothing:
+it is healed at once and tried again soon, with no new draw. The lane itself heals what is open when the run ends.
 """
 
 from __future__ import annotations
@@ -23,8 +24,15 @@ from harness.options import Option
 from nemeses.base import Nemesis, Setting
 
 HEAL_AGAIN_NS = SECOND_NS
+MISSED_AGAIN_NS = SECOND_NS
+TRIES = 8
+"""How often a fault that acts on nothing is tried, before the next one is drawn."""
 LENGTH_MAX_S = 7 * 86400
 """As long as the longest run."""
+
+
+ACT_AT_ONCE = ("pause", "clock")
+"""Kinds whose effect shows when they are injected, and which need a database that lives."""
 
 
 class Times(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,7 +80,8 @@ def times_for(kind: str, run_s: float, *, alone: bool = False, options: Mapping[
 class FaultSchedule(msgspec.Struct, frozen=True):
     """The generator of one lane. plan(rng) → (nodes, params) of the next fault.
 
-    state: `rest` or `hold` until `until_ns`, or `waiting` for a completion.
+    state: `rest` or `hold` until `until_ns`, or `waiting` for a completion. missed: (nodes, params) of a fault that
+    acted on nothing and is to be tried again; tries: how often it was tried.
     """
 
     kind: str
@@ -80,6 +89,8 @@ class FaultSchedule(msgspec.Struct, frozen=True):
     times: Times
     state: str = "rest"
     until_ns: int | None = None
+    missed: tuple[list[str], dict[str, Any]] | None = None
+    tries: int = 0
 
     def next(self, context: Context) -> Step:
         if self.state == "waiting":
@@ -91,7 +102,7 @@ class FaultSchedule(msgspec.Struct, frozen=True):
             return Pending(until_ns), self.going(self.state, until_ns)
         if self.state == "hold":
             return Op("invoke", "heal"), self.going("waiting")
-        nodes, params = self.plan(context.random)
+        nodes, params = self.missed or self.plan(context.random)
         fault = Fault(-1, self.kind, "", nodes, params)
         value = {name: getattr(fault, name) for name in fault.__struct_fields__ if name != "observed"}
         return Op("invoke", "inject", value), self.going("waiting")
@@ -100,15 +111,23 @@ class FaultSchedule(msgspec.Struct, frozen=True):
         if event.type == "invoke":
             return self
         if event.f == "inject":
+            if self._acted_on_nothing(event) and self.tries + 1 < TRIES:
+                again = event.value["nodes"], event.value["params"]
+                return self.going("hold", event.time_ns, missed=again, tries=self.tries + 1)
             hold_ns = 0 if event.error else drawn_ns(self.times.hold_s, context.random)
-            return self.going("hold", event.time_ns + hold_ns)
+            return self.going("hold", event.time_ns + hold_ns, missed=None, tries=0)
         if event.error:
             return self.going("hold", event.time_ns + HEAL_AGAIN_NS)
+        if self.missed is not None:
+            return self.going("rest", event.time_ns + MISSED_AGAIN_NS)
         return self.going("rest", event.time_ns + drawn_ns(self.times.rest_s, context.random))
 
-    def going(self, state: str, until_ns: int | None = None) -> FaultSchedule:
+    def _acted_on_nothing(self, event: Op) -> bool:
+        return not event.error and self.kind in ACT_AT_ONCE and not event.value["observed"].get("took_effect")
+
+    def going(self, state: str, until_ns: int | None = None, **changes: Any) -> FaultSchedule:
         """The same schedule in another state."""
-        return FaultSchedule(self.kind, self.plan, self.times, state, until_ns)
+        return msgspec.structs.replace(self, state=state, until_ns=until_ns, **changes)
 
 
 def drawn_ns(between_s: tuple[float, float], rng: random.Random) -> int:

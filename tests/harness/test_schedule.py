@@ -88,6 +88,28 @@ def test_failures_leave_at_most_one_fault_open_and_none_at_the_end(seed: int) ->
     assert not open_faults
 
 
+def test_a_pause_that_meets_a_dead_database_is_tried_again_as_it_was() -> None:
+    def scheduled(misses: int) -> list[Op]:
+        calls = itertools.count()
+
+        def execute(op: Op) -> Op:
+            effect = op.f == "inject" and next(calls) >= misses
+            return op.replace(type="info", value={**op.value, "observed": {"took_effect": effect}})
+
+        simulation = Simulation(Responder(all_ok), concurrency=1, nodes=["a"], seed=7)
+        source = gen.time_limit(60, gen.stagger(0.1, gen.repeat(invoke("read"))))
+        ops = simulation.run(source, [Lane("pause", FaultSchedule("pause", plan, TIMES), execute)])
+        return [op for op in ops if op.process == "nemesis" and op.f == "inject" and op.type == "info"]
+
+    missed, lucky = scheduled(3), scheduled(0)
+    assert [op.value["observed"]["took_effect"] for op in missed[:5]] == [False] * 3 + [True] * 2
+    assert missed[3].time_ns - missed[0].time_ns < 4e9, "soon"
+    asked = [(op.value["nodes"], op.value["params"]) for op in missed]
+    assert asked[:4] == [asked[0]] * 4
+    assert asked[3:8] == [(op.value["nodes"], op.value["params"]) for op in lucky[:5]], "later faults are as drawn"
+    assert not any(op.value["observed"]["took_effect"] for op in scheduled(10**6))
+
+
 @given(st.floats(1, 100_000))
 def test_every_run_has_room_for_two_faults_of_a_kind(run_s: float) -> None:
     times = times_for("kill", run_s)
