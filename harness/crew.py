@@ -120,9 +120,7 @@ class Crew:
 
     def replace(self, seat: Seat) -> None:
         """Abandon a seat's worker and put a new one there. Raises InfrastructureError when too many hang."""
-        self._abandoned = [thread for thread in self._abandoned if thread.is_alive()]
-        self._abandoned += [seat.worker, seat.worker.abandon()]
-        seat.worker = self._worker(seat.thread)
+        self._abandon(seat)
         hanging = sum(isinstance(thread, Worker) for thread in self._abandoned)
         if hanging > ABANDONED_PER_WORKER * self._roster.concurrency:
             raise InfrastructureError(
@@ -130,13 +128,18 @@ class Crew:
                 f"{ABANDONED_PER_WORKER} for each of {self._roster.concurrency} workers: the driver does not give up"
             )
 
+    def _abandon(self, seat: Seat) -> None:
+        self._abandoned = [thread for thread in self._abandoned if thread.is_alive()]
+        self._abandoned += [seat.worker, seat.worker.abandon()]
+        seat.worker = self._worker(seat.thread)
+
     def disconnect(self, timeout_s: float) -> int:
-        """Close all sessions, abandoned ones too; how many threads still hang after `timeout_s`."""
+        """Close all sessions, abandoned ones too; how many threads still hang after `timeout_s`. Never raises."""
         end = time.monotonic() + timeout_s
         closing: list[tuple[Seat, threading.Event]] = []
         for seat in self.seats:
             if seat.connecting or seat.op is not None:
-                self.replace(seat)
+                self._abandon(seat)
             elif seat.connected:
                 closing.append((seat, threading.Event()))
                 seat.worker.inbox.put(Disconnect(closing[-1][1]))
@@ -145,7 +148,7 @@ class Crew:
             seat.attempts, seat.retry_ns = 0, 0
         for seat, done in closing:
             if not done.wait(max(0.0, end - time.monotonic())):
-                self.replace(seat)
+                self._abandon(seat)
         for thread in self._abandoned:
             thread.join(max(0.0, end - time.monotonic()))
         self._abandoned = [thread for thread in self._abandoned if thread.is_alive()]
