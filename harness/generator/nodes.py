@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from harness.generator.protocol import PENDING, Context, Generator
+from harness.generator.protocol import Context, Generator
 from harness.generator.source import Source, Step, lift
+from harness.generator.threads import OnThreads
 from harness.op import Op
 
 
@@ -17,19 +18,12 @@ class OkOnEachNode(msgspec.Struct, frozen=True):
     def next(self, context: Context) -> Step:
         if not self.missing:
             return None
-        narrow = context.narrowed(
-            {thread: process for thread, process in context.free.items() if thread % self.nodes in self.missing},
-            {thread: process for thread, process in context.processes.items() if thread % self.nodes in self.missing},
-        )
-        if not narrow.free:
-            return PENDING, self
-        step = self.inner.next(narrow)
+        step = OnThreads(lambda thread: thread % self.nodes in self.missing, self.inner).next(context)
         if step is None:
             return None
         op, rest = step
-        if isinstance(op, Op) and op.process == -1:
-            op = op.replace(process=next(iter(narrow.free.values())))
-        return op, OkOnEachNode(rest, self.missing, self.nodes)
+        assert isinstance(rest, OnThreads)
+        return op, OkOnEachNode(rest.inner, self.missing, self.nodes)
 
     def update(self, context: Context, event: Op) -> Generator:
         missing = self.missing

@@ -23,7 +23,7 @@ from harness.target import DidNotHappen, SessionContext, Target, Timeouts, Unkno
 from targets.cassandra.connection import HEADER, Clock
 from targets.cassandra.sessions import PORT
 from targets.cassandra.target import Cassandra
-from tests.e2e.runs import docker_missing
+from tests.e2e.runs import need_docker
 from tests.targets.relay import Relay, Through
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
@@ -42,9 +42,7 @@ keys = itertools.count(1000)
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    missing = docker_missing(Cassandra.default_image)
-    if missing:
-        pytest.skip(missing)
+    need_docker(Cassandra.default_image)
     with DockerCluster(run_id="test-cassandra", nodes=3, image=Cassandra.default_image) as made:
         target().start(made)
         Cassandra.workloads["register"].setup(target(), made)

@@ -22,7 +22,7 @@ from harness.target import DidNotHappen, HasPrimaries, SessionContext, Target, T
 from targets.etcd.gateway import Gateway, encoded
 from targets.etcd.sessions import CLIENT_PORT
 from targets.etcd.target import Etcd
-from tests.e2e.runs import docker_missing
+from tests.e2e.runs import need_docker
 from tests.targets.relay import Relay, Through
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(120)]
@@ -32,9 +32,7 @@ FAST = Timeouts(op_s=1.5, connect_s=1.0)
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    missing = docker_missing(Etcd.default_image)
-    if missing:
-        pytest.skip(missing)
+    need_docker(Etcd.default_image)
     with DockerCluster(run_id="test-etcd", nodes=3, image=Etcd.default_image) as made:
         target().start(made)
         yield made

@@ -17,7 +17,7 @@ from harness.options import with_defaults
 from harness.target import DidNotHappen, SessionContext, Target, Timeouts
 from targets.postgres import embedded
 from targets.postgres.target import Postgres
-from tests.e2e.runs import docker_missing
+from tests.e2e.runs import need_docker
 from tests.targets.postgres_server import Server, open_session, running
 from workloads.append import APPEND
 
@@ -281,9 +281,7 @@ class TestLocal:
 
 @pytest.mark.docker
 def test_in_a_pod_from_the_image_to_serving_and_back_after_a_kill() -> None:
-    missing = docker_missing(Postgres.default_image)
-    if missing:
-        pytest.skip(missing)
+    need_docker(Postgres.default_image)
     target = Postgres(
         image=Postgres.default_image,
         options=postgres(max_connections=30).chosen,
