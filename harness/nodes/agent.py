@@ -182,7 +182,7 @@ def stopped(each: Process) -> bool:
     """Whether every thread of it is stopped, or it has ended."""
     try:
         threads = os.listdir(f"/proc/{each.pid}/task")
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         now = current(each)
         return now is None or now.state == "T"
     for thread in threads:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import threading
 import time
 from pathlib import Path
 
 from specimens import FAMILY_SIZE, alive, await_true, beats, fresh_beats, start_family, state
 
+from harness.nodes import agent as node_agent
 from harness.nodes.agent_client import AgentClient
 
 
@@ -81,6 +83,19 @@ def test_a_fork_bomb_in_miniature_is_stopped_as_a_whole(agent: AgentClient, home
     time.sleep(0.1)
     assert agent.request("tree")["pids"] == []
     assert not any(alive(pid) for pid in killed)
+
+
+def test_a_process_that_ends_while_it_is_looked_at_counts_as_stopped() -> None:
+    """Method: the look at many processes that end at once; a list of threads that is cut short was once an error."""
+    for _ in range(150):
+        popen = subprocess.Popen(["sleep", "0"])
+        each = node_agent.process(popen.pid)
+        waiting = threading.Thread(target=popen.wait)
+        waiting.start()
+        while each is not None and waiting.is_alive():
+            node_agent.stopped(each)
+        waiting.join()
+        assert each is None or node_agent.stopped(each)
 
 
 def test_commands_in_progress_are_not_the_database(agent: AgentClient, home: Path):
