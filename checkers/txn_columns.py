@@ -10,6 +10,7 @@ and what never completed only the writes matter, and those stand in the invocati
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -19,8 +20,21 @@ import numpy as np
 
 from harness.history import FAIL, INFO, INVOKE, OK, History, HistoryError
 
-APPEND, READ = 0, 1
-_FUNCTIONS = {"append": APPEND, ":append": APPEND, "r": READ, ":r": READ}
+WRITE, READ = 0, 1
+APPEND = WRITE
+"""What a write is to a list."""
+
+
+class Form(enum.Enum):
+    """What the transactions read and write. The value: the name of their writes."""
+
+    LIST_APPEND = "append"
+    RW_REGISTER = "w"
+
+    @property
+    def functions(self) -> dict[str, int]:
+        """Names of micro-ops to their numbers; a leading colon is accepted."""
+        return {self.value: WRITE, f":{self.value}": WRITE, "r": READ, ":r": READ}
 
 
 @dataclass(frozen=True)
@@ -31,9 +45,10 @@ class TxnColumns:
     invocation where there is none. invoked, completed: int64[n], places in the history, -1 where there is none;
     an INFO transaction has no completion here, whatever was recorded. began: int64[n], places that order the
     transactions of one client. timed: whether the history has invocations.
-    mop_start: int64[n + 1]. function: int8[m], APPEND or READ. key: int32[m], into keys.
-    value: int64[m], what was appended (0 for reads).
-    list_start: int64[m + 1]. element: int64[e], what was read; reads of transactions that are not OK are empty.
+    mop_start: int64[n + 1]. function: int8[m], WRITE or READ. key: int32[m], into keys.
+    value: int64[m], what was written (0 for reads).
+    list_start: int64[m + 1]. element: int64[e], what was read: a list's elements, or a register's value (none for
+    nil); reads of transactions that are not OK are empty.
     keys: the keys themselves. values: the values by number, None where a value is its own number.
     history: what they were made of.
     """
@@ -78,11 +93,11 @@ class TxnColumns:
         return sorted({int(index[self.invoked[txn]]), int(self.op[txn])})
 
 
-def columns_of(history: History) -> TxnColumns:
-    """The transactions of a list-append history: its client ops with f `txn`, or without any f.
+def columns_of(history: History, form: Form = Form.LIST_APPEND) -> TxnColumns:
+    """The transactions of a history: its client ops with f `txn`, or without any f.
 
-    Micro-ops are `["append", k, v]` and `["r", k, list or None]` (a leading colon is accepted, and `["r", k]`).
-    Raises HistoryError for a value of another shape, and for a completion without an invocation in a history that has
+    Micro-ops are `["append", k, v]` and `["r", k, list or None]` in list-append, `["w", k, v]` and
+    `["r", k, value or None]` in rw-register (a leading colon is accepted, and `["r", k]`). Raises HistoryError for a value of another shape, and for a completion without an invocation in a history that has
     invocations.
     """
     named = [i for i, name in enumerate(history.f_names) if name in ("txn", "")]
@@ -118,14 +133,21 @@ def columns_of(history: History) -> TxnColumns:
     mop_count = np.fromiter(map(len, bodies), np.int64, len(bodies))
     mop_start = np.concatenate(([0], np.cumsum(mop_count)))
     mops = list(chain.from_iterable(bodies))
-    names, keys, arguments = _split(mops, bodies, history, source)
+    names, keys, arguments = _split(mops, bodies, history, source, form)
     function = np.fromiter(names, np.int8, len(mops))
     key, key_table = _number_keys(keys)
 
     ok_mop = np.repeat(status == OK, mop_count)
     reading = (function == READ) & ok_mop
     appending = function == APPEND
-    lists = [arguments[i] or () for i in np.flatnonzero(reading).tolist()]
+    if form is Form.RW_REGISTER:
+        lists = [() if arguments[i] is None else (arguments[i],) for i in np.flatnonzero(reading).tolist()]
+        if any(arguments[i] is None for i in np.flatnonzero(appending).tolist()):
+            nil = next(i for i in np.flatnonzero(appending).tolist() if arguments[i] is None)
+            place = source[np.searchsorted(mop_start, nil, "right") - 1]
+            raise HistoryError(f"op {history.index[place]}: a write of nil, which is what a read of nothing returns")
+    else:
+        lists = [arguments[i] or () for i in np.flatnonzero(reading).tolist()]
     for i, read in enumerate(lists):
         if type(read) is not list and type(read) is not tuple:
             place = source[np.searchsorted(mop_start, np.flatnonzero(reading)[i], "right") - 1]
@@ -167,13 +189,14 @@ def _as_list(body: Any, history: History, place: int, status: int) -> list[Any]:
 
 
 def _split(
-    mops: list[Any], bodies: list[Any], history: History, source: np.ndarray
+    mops: list[Any], bodies: list[Any], history: History, source: np.ndarray, form: Form
 ) -> tuple[list[int], list[Any], list[Any]]:
+    functions = form.functions
     try:
         if not set(map(len, mops)) <= {3}:
             raise ValueError
         names, keys, arguments = ([mop[i] for mop in mops] for i in range(3))
-        return [_FUNCTIONS[name] for name in names], keys, arguments
+        return [functions[name] for name in names], keys, arguments
     except (KeyError, TypeError, ValueError, IndexError):
         pass
     rows: list[tuple[int, Any, Any]] = []
@@ -181,14 +204,13 @@ def _split(
         for mop in body:
             try:
                 name, key, *rest = mop
-                function = _FUNCTIONS[str(name)]
+                function = functions[str(name)]
                 if len(rest) != 1 and (rest or function != READ):
                     raise ValueError
                 rows.append((function, key, rest[0] if rest else None))
             except (KeyError, TypeError, ValueError):
-                raise HistoryError(
-                    f"op {history.index[place]}: micro-op {mop!r}; expected [append, key, value] or [r, key, list]"
-                ) from None
+                expected = f"[{form.value}, key, value] or [r, key, {'list' if form is Form.LIST_APPEND else 'value'}]"
+                raise HistoryError(f"op {history.index[place]}: micro-op {mop!r}; expected {expected}") from None
     return [r[0] for r in rows], [r[1] for r in rows], [r[2] for r in rows]
 
 

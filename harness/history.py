@@ -27,6 +27,7 @@ import numpy as np
 from harness.errors import UsageError
 from harness.fault import Fault, Window
 from harness.op import NEMESIS, Op
+from harness.value_columns import ValueColumns
 
 INVOKE, OK, FAIL, INFO = range(4)
 TYPES = ("invoke", "ok", "fail", "info")
@@ -50,6 +51,7 @@ class History:
     index: int64[n], the record's own index (equals its place in our own runs).
     pair: int64[n], place of the other half of the operation (completion of an invocation and back), -1 where there
     is none. client: bool[n], not a fault record.
+    numbers: the values as columns too, where the reader made them; None where they are objects only.
     """
 
     type: np.ndarray
@@ -62,6 +64,7 @@ class History:
     node: Sequence[str | None]
     index: np.ndarray
     pair: np.ndarray
+    numbers: ValueColumns | None = None
 
     def __len__(self) -> int:
         return len(self.type)

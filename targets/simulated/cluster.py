@@ -17,7 +17,7 @@ from typing import Any
 from harness.op import Op
 from harness.simulation import Clock, Finish
 from harness.target import DidNotHappen, Unknown
-from targets.simulated.ops import PROGRAMS, writes_nothing
+from targets.simulated.programs.base import Programs
 from targets.simulated.store import Store, Transaction
 
 MS_NS = 1_000_000
@@ -46,13 +46,16 @@ class SimulatedNode:
 
 
 class SimulatedCluster:
-    """A `harness.simulation.Model`. flaw: see `targets.simulated.store`. trouble: whether messages get lost.
-    clock: the simulation's.
+    """A `harness.simulation.Model`. programs: the workload's. flaw: see `targets.simulated.store`.
+    trouble: whether messages get lost. clock: the simulation's.
     """
 
-    def __init__(self, names: Sequence[str], *, flaw: str, trouble: bool, seed: int, clock: Clock) -> None:
+    def __init__(
+        self, names: Sequence[str], *, programs: Programs, flaw: str, trouble: bool, seed: int, clock: Clock
+    ) -> None:
         self.nodes = {name: SimulatedNode(name) for name in names}
         self.store = Store()
+        self._programs = programs
         self._flaw = flaw
         self._trouble = trouble
         self._random = random.Random(f"{seed}/cluster")
@@ -67,7 +70,7 @@ class SimulatedCluster:
     # -- what the simulation calls
 
     def is_read(self, op: Op) -> bool:
-        return writes_nothing(op)
+        return self._programs.writes_nothing(op)
 
     def begin(self, op: Op, clock: Clock, finish: Finish) -> None:
         assert op.node is not None
@@ -89,7 +92,7 @@ class SimulatedCluster:
                 finish(Unknown("connection reset"))
             elif self._trouble and self._random.random() < CHANCE_LOST_REQUEST:
                 finish(Unknown("the request was lost"))
-            elif self._flaw == "stale-read" and writes_nothing(op) and node is not self._leader:
+            elif self._flaw == "stale-read" and self._programs.writes_nothing(op) and node is not self._leader:
                 self._run(op, self._replica_snapshot(node), lambda: True, answer)
             else:
                 self._find_leader(op, node, answer, self._clock.now_ns + NO_LEADER_AFTER_NS)
@@ -169,7 +172,7 @@ class SimulatedCluster:
     def _run(self, op: Op, snapshot: int, here: Callable[[], bool], done: Callable[[Any], None]) -> None:
         """The transaction itself. here: whether the leader that began it still leads."""
         transaction = Transaction(self.store, self._flaw, snapshot)
-        program: Generator[None, None, Op] = PROGRAMS[op.f](op, transaction, self.store)
+        program: Generator[None, None, Op] = self._programs.by_f[op.f](op, transaction, self.store)
 
         def step() -> None:
             if not here():
@@ -206,7 +209,11 @@ class SimulatedCluster:
 
     def _may_roll_back(self, op: Op) -> bool:
         flawed = self._flaw == "dirty-read"
-        return (flawed or self._trouble) and not writes_nothing(op) and self._random.random() < CHANCE_ROLLED_BACK
+        return (
+            (flawed or self._trouble)
+            and not self._programs.writes_nothing(op)
+            and self._random.random() < CHANCE_ROLLED_BACK
+        )
 
     def _replica_snapshot(self, node: SimulatedNode) -> int:
         """What has reached a replica; never less than before."""

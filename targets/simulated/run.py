@@ -13,6 +13,7 @@ from harness.simulation import Clock, Simulation
 from harness.workload import PHASES, Workload
 from targets.simulated.cluster import SimulatedCluster
 from targets.simulated.faults import lanes_of
+from targets.simulated.programs import REGISTRY
 from targets.simulated.target import check_flaw
 
 PHASE_LIMIT_S = 60.0
@@ -30,7 +31,8 @@ def simulate_workload(workload: Workload, plan: TestPlan) -> list[Op]:
     check_flaw(workload.name, flaw)
     names = [f"n{number}" for number in range(1, plan.nodes + 1)]
     clock = Clock()
-    cluster = SimulatedCluster(names, flaw=flaw, trouble=trouble, seed=plan.seed, clock=clock)
+    programs = REGISTRY[workload.name]
+    cluster = SimulatedCluster(names, programs=programs, flaw=flaw, trouble=trouble, seed=plan.seed, clock=clock)
     simulation = Simulation(
         cluster,
         concurrency=plan.concurrency,

@@ -9,34 +9,12 @@ from harness.errors import InfrastructureError, UsageError
 from harness.nodes.base import Cluster, Node
 from harness.options import Option
 from harness.target import Claim, KnownIssue, Session, SessionContext, SessionFactory, Timeouts
+from targets.simulated.programs import REGISTRY
 from targets.simulated.store import FLAWS
-
-NAMED_AS: Mapping[str, Mapping[str, str]] = {
-    "append": {
-        "dirty-read": "G1a",
-        "lost-update": "lost-update",
-        "write-skew": "G2-item",
-        "read-skew": "G-single-item",
-        "stale-read": "G-single-item-realtime",
-        "lost-write": "lost-write",
-    },
-    "register": {
-        "dirty-read": "G1a",
-        "lost-update": "lost-update",
-        "stale-read": "stale-read",
-        "lost-write": "lost-write",
-    },
-    "write-skew": {"write-skew": "G2-item"},
-}
-"""Which flaws each workload's ops can show at all, and the anomaly that names each.
-
-A read-only transaction that misses a write acknowledged before it began is what a stale read is among transactions:
-G-single-item-realtime.
-"""
 
 
 class OutsideTime(SessionFactory):
-    """A workload of the simulated target: its ops run in simulated time (`targets.simulated.ops`), without sessions."""
+    """A workload of the simulated target: its ops run in simulated time, as `targets.simulated.programs`."""
 
     def setup(self, target: Any, cluster: Cluster) -> None:
         raise no_nodes()
@@ -60,7 +38,7 @@ class Simulated:
             "some", "whether nodes are killed, paused and cut off, and answers get lost", ("some", "none")
         ),
     }
-    workloads: ClassVar[Mapping[str, SessionFactory]] = {name: OutsideTime() for name in NAMED_AS}
+    workloads: ClassVar[Mapping[str, SessionFactory]] = {name: OutsideTime() for name in REGISTRY}
     faults: ClassVar[tuple[str, ...]] = ()
     known_issues: ClassVar[tuple[KnownIssue, ...]] = ()
 
@@ -71,7 +49,7 @@ class Simulated:
     def claim(cls, workload: str, options: Mapping[str, Any]) -> Claim:
         """The strongest there is; a flaw breaks the promise, it does not lower it."""
         words = "Without a flaw every transaction takes effect at one instant between its beginning and its end."
-        return Claim("linearizable" if workload == "register" else "strict-serializable", words, "")
+        return Claim(REGISTRY[workload].claim, words, "")
 
     def start(self, cluster: Cluster) -> None:
         raise no_nodes()
@@ -88,8 +66,8 @@ class Simulated:
 
 def check_flaw(workload: str, flaw: str) -> None:
     """Raises UsageError when the workload can't show the flaw: its pass would prove nothing."""
-    if flaw != "none" and flaw not in NAMED_AS[workload]:
-        able = ", ".join(name for name, flaws in NAMED_AS.items() if flaw in flaws)
+    if flaw != "none" and flaw not in REGISTRY[workload].named_as:
+        able = ", ".join(name for name, programs in REGISTRY.items() if flaw in programs.named_as)
         raise UsageError(f"option flaw={flaw!r} can't show in workload {workload!r}: choose {able}")
 
 

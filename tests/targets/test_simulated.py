@@ -26,16 +26,17 @@ from harness.plan import TestPlan
 from harness.target import Timeouts
 from harness.verdict import Verdict
 from harness.workload import Workload
+from targets.simulated.programs import REGISTRY
 from targets.simulated.run import simulate_workload
 from targets.simulated.store import FLAWS, Store, Transaction
-from targets.simulated.target import NAMED_AS, Simulated
+from targets.simulated.target import Simulated
 from workloads.append import APPEND
 from workloads.register import REGISTER
 from workloads.write_skew import WRITE_SKEW
 
 WORKLOADS: dict[str, Workload] = {workload.name: workload for workload in (APPEND, REGISTER, WRITE_SKEW)}
 
-COMBINATIONS = [(name, flaw) for name, flaws in NAMED_AS.items() for flaw in flaws]
+COMBINATIONS = [(name, flaw) for name, programs in REGISTRY.items() for flaw in programs.named_as]
 MAY_ALSO_SHOW = {
     "dirty-read": ("stale-read",),
     "lost-update": ("lost-update", "lost-write"),
@@ -76,7 +77,7 @@ def test_without_a_flaw_it_is_valid(name: str, trouble: str, seed: int) -> None:
 def test_every_flaw_is_found_and_named(name: str, flaw: str, trouble: str, seed: int) -> None:
     verdict = judged(name, history(name, flaw, seed, trouble=trouble, time_s=3.0))
     assert verdict.verdict == "invalid"
-    named = NAMED_AS[name][flaw]
+    named = REGISTRY[name].named_as[flaw]
     assert verdict.anomaly_counts.get(named, 0) > 0, verdict.anomaly_counts
     assert any(anomaly.type == named and anomaly.counts for anomaly in verdict.anomalies)
     for other in ("stale-read", "lost-update", "lost-write"):
