@@ -97,7 +97,8 @@ def columns_of(history: History, form: Form = Form.LIST_APPEND) -> TxnColumns:
     """The transactions of a history: its client ops with f `txn`, or without any f.
 
     Micro-ops are `["append", k, v]` and `["r", k, list or None]` in list-append, `["w", k, v]` and
-    `["r", k, value or None]` in rw-register (a leading colon is accepted, and `["r", k]`). Raises HistoryError for a value of another shape, and for a completion without an invocation in a history that has
+    `["r", k, value or None]` in rw-register (a leading colon is accepted, and `["r", k]`).
+    Raises HistoryError for a value of another shape, and for a completion without an invocation in a history that has
     invocations.
     """
     named = [i for i, name in enumerate(history.f_names) if name in ("txn", "")]
@@ -140,6 +141,7 @@ def columns_of(history: History, form: Form = Form.LIST_APPEND) -> TxnColumns:
     ok_mop = np.repeat(status == OK, mop_count)
     reading = (function == READ) & ok_mop
     appending = function == APPEND
+    lists: list[Any]
     if form is Form.RW_REGISTER:
         lists = [() if arguments[i] is None else (arguments[i],) for i in np.flatnonzero(reading).tolist()]
         if any(arguments[i] is None for i in np.flatnonzero(appending).tolist()):
