@@ -213,7 +213,7 @@ class _Execution:
                 Lane(kind, fault_schedule(nemesis, setting, time_s=plan.time_s), executor(nemesis, setting))
                 for kind, nemesis in ((kind, find_nemesis(kind)) for kind in proof.proved)
             ]
-            clients = self.workload.generator({**plan.options, "phase": PHASES.index("main")})
+            clients = self.workload.clients({**plan.options, "phase": PHASES.index("main")})
             interval_s = 1.0 / plan.rate_hz if plan.rate_hz else 0.0
             interpreter.run(gen.time_limit(plan.time_s, gen.stagger(interval_s, clients)), lanes)
         interpreter.resume()
@@ -234,7 +234,7 @@ class _Execution:
 
     def _on_each_node(self, phase: str, limit_s: float, nodes: int) -> gen.Generator:
         """The workload's own ops until every node has done one."""
-        clients = self.workload.generator({**self.plan.options, "phase": PHASES.index(phase)})
+        clients = self.workload.clients({**self.plan.options, "phase": PHASES.index(phase)})
         return gen.time_limit(limit_s, gen.ok_on_each_node(nodes, gen.stagger(READY_INTERVAL_S / nodes, clients)))
 
     def _interrupt(self, name: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from harness.checker import Checker
+from harness.errors import UsageError
 from harness.generator import Generator
 from harness.options import Option
 
@@ -21,7 +22,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     doc: what it does and what it finds, one paragraph for users. fs: every `f` that a run must have had an ok of;
     fs_for(options): the same where it depends on the run's options, None elsewhere.
     generator(options): the client ops, endless (the harness bounds it in time). The options also hold `phase` (int,
-    see PHASES): each phase has keys of its own. final_generator(options): the final reads, None where there are none.
+    see PHASES): each phase has keys of its own. None: it is not run, it judges what others recorded. final_generator(options): the final reads, None where there are none.
     checkers: by name, those that count. own_model: the model judged where the target promises nothing.
     options: what OPTS= may set for a run. check_options: what the checkers may be told.
     floor: the least number of ok ops that proves anything.
@@ -30,7 +31,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     doc: str
     fs: tuple[str, ...]
-    generator: Callable[[Mapping[str, Any]], Generator]
+    generator: Callable[[Mapping[str, Any]], Generator] | None = None
     final_generator: Callable[[Mapping[str, Any]], Generator] | None = None
     checkers: Mapping[str, Checker]
     own_model: str
@@ -42,3 +43,9 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     def needed_fs(self, options: Mapping[str, Any]) -> tuple[str, ...]:
         """Every `f` that a run with these options must have had an ok of."""
         return self.fs if self.fs_for is None else self.fs_for(options)
+
+    def clients(self, options: Mapping[str, Any]) -> Generator:
+        """What clients do. Raises UsageError for a workload that only judges."""
+        if self.generator is None:
+            raise UsageError(f"workload {self.name!r} judges recorded histories (faultline check); it can't be run")
+        return self.generator(options)

@@ -43,7 +43,7 @@ def simulate_workload(workload: Workload, plan: TestPlan) -> list[Op]:
     )
 
     def clients(phase: str) -> gen.Generator:
-        return workload.generator({**plan.options, "phase": PHASES.index(phase)})
+        return workload.clients({**plan.options, "phase": PHASES.index(phase)})
 
     def on_each_node(phase: str) -> gen.Generator:
         slow = gen.stagger(READY_INTERVAL_S / plan.nodes, clients(phase))
