@@ -100,7 +100,7 @@ def _try(plan: TestPlan, target: type[Target], workload: Workload) -> None:
     """Make the target and the generators once: what they refuse is known before anything starts. Raises UsageError."""
     target(image=plan.image, options=plan.options, timeouts=Timeouts(), workload=plan.workload)
     for phase in range(len(PHASES)):
-        workload.generator({**plan.options, "phase": phase})
+        workload.clients({**plan.options, "phase": phase})
     if workload.final_generator is not None:
         workload.final_generator(plan.options)
 

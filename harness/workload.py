@@ -22,7 +22,8 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     doc: what it does and what it finds, one paragraph for users. fs: every `f` that a run must have had an ok of;
     fs_for(options): the same where it depends on the run's options, None elsewhere.
     generator(options): the client ops, endless (the harness bounds it in time). The options also hold `phase` (int,
-    see PHASES): each phase has keys of its own. None: it is not run, it judges what others recorded. final_generator(options): the final reads, None where there are none.
+    see PHASES): each phase has keys of its own. None: it is not run, it judges what others
+    recorded. final_generator(options): the final reads, None where there are none.
     checkers: by name, those that count. own_model: the model judged where the target promises nothing.
     options: what OPTS= may set for a run. check_options: what the checkers may be told.
     floor: the least number of ok ops that proves anything.

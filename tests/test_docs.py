@@ -87,7 +87,7 @@ def plan_of(flags: list[str], monkeypatch: pytest.MonkeyPatch) -> TestPlan:
     plan = plans[0]
     target = find_target(plan.target)
     target(image=plan.image, options=plan.options, timeouts=Timeouts(), workload=plan.workload)
-    find_workload(plan.workload).generator({**plan.options, "phase": 0})
+    find_workload(plan.workload).clients({**plan.options, "phase": 0})
     return plan
 
 
