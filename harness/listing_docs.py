@@ -48,6 +48,9 @@ def fault_options_table() -> str:
 
 
 def _section(workload: Workload) -> Iterator[str]:
+    if workload.generator is None:
+        yield from _judging_only(workload)
+        return
     module = sys.modules[workload.generator.__module__]
     claimed = ", ".join(f"`{name}`" for name in _targets_of(workload.name))
     judges = ", ".join(f"`{name}`" for name in workload.checkers)
@@ -61,6 +64,19 @@ def _section(workload: Workload) -> Iterator[str]:
     yield "|---|---|---|---|"
     yield from _rows(workload.options)
     yield ""
+
+
+def _judging_only(workload: Workload) -> Iterator[str]:
+    judges = ", ".join(f"`{name}`" for name in workload.checkers)
+    yield f"## {workload.name}\n"
+    yield f"{workload.doc}\n"
+    yield "- Not run by Faultline: it judges what others recorded (`faultline check`)."
+    yield f"- Judged by: {judges}, against `{workload.own_model}` where no model is asked for.\n"
+    if workload.check_options:
+        yield "| option | default | values | meaning |"
+        yield "|---|---|---|---|"
+        yield from _rows(workload.check_options)
+        yield ""
 
 
 def _fs(workload: Workload) -> str:
