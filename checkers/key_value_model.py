@@ -22,6 +22,7 @@ class KeyValue:
 
     initial: State = ""
     name: ClassVar[str] = "key-value store"
+    noun: ClassVar[str] = "key"
     fs: ClassVar[tuple[str, ...]] = ("get", "put", "append")
     read_fs: ClassVar[tuple[str, ...]] = ("get",)
 

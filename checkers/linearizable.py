@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from checkers import models, register_anomalies
 from checkers.linearizable_calls import Call, Calls, calls_by_object
-from checkers.linearizable_model import NEVER, Model, Operation, State
-from checkers.linearizable_search import Budget, Outcome, search
+from checkers.linearizable_model import NEVER, Budget, HasOwnAlgorithm, Model, Operation, Outcome, State
+from checkers.linearizable_search import search
 from checkers.register_model import Register
 from checkers.values import freeze
 from harness.checker import CheckOptions
@@ -60,7 +60,7 @@ class Linearizable:
         undecided = broken = configurations_max = 0
         counting = False
         for each in objects:
-            outcome = search(model, each.operations, budget)
+            outcome = decide(model, each.operations, budget)
             configurations_max = max(configurations_max, outcome.configurations_max)
             if outcome.linearizable:
                 continue
@@ -112,6 +112,15 @@ class Linearizable:
         return Verdict(judgement, self.name, asked, reasons=[reason] if judgement == "unknown" else [])
 
 
+def decide(model: Model, operations: Sequence[Operation], budget: Budget) -> Outcome:
+    """Judge one object (operations by invocation, failed ones left out): by its model's own algorithm, or by search."""
+    if isinstance(model, HasOwnAlgorithm):
+        outcome = model.decide(operations, budget)
+        if outcome is not None:
+            return outcome
+    return search(model, operations, budget)
+
+
 def _counts(violation: register_anomalies.Named, asked: str) -> bool:
     """Whether the violation shows that the model was not kept."""
     if models.needs_realtime(asked) or violation.type in _EVERY_MODEL:
@@ -133,7 +142,8 @@ def _named_anomaly(each: Calls, violation: register_anomalies.Named, asked: str)
 
 def _explained(model: Model, each: Calls, outcome: Outcome, counts: bool) -> Anomaly:
     """The anomaly of an object without an order: how far one exists, what breaks it, what was possible there."""
-    assert outcome.stuck is not None
+    if outcome.stuck is None:
+        return _proven(each, outcome, counts)
     stuck = next(call for call in each.calls if call.outcome == OK and call.operation == outcome.stuck)
     states = [model.describe_state(state) for state in outcome.states]
     shown = states[0] if len(states) == 1 else f"{', '.join(states[:8])}" + (" ..." if len(states) > 8 else "")
@@ -147,8 +157,8 @@ def _explained(model: Model, each: Calls, outcome: Outcome, counts: bool) -> Ano
     sentence = (
         f"{each.title}: client {stuck.process} {model.describe(stuck.action)}, and no order of the operations explains "
         f"it. The {outcome.completed} ops that returned before can be put in an order in which each takes effect at "
-        f"one instant between its call and its return; after any such order the register {held}, and from there this "
-        f"op has no place{also}."
+        f"one instant between its call and its return; after any such order the {model.noun} {held}, and from there "
+        f"this op has no place{also}."
     )
     needed = _shrunk(model, each, stuck)
     return Anomaly(
@@ -167,6 +177,20 @@ def _explained(model: Model, each: Calls, outcome: Outcome, counts: bool) -> Ano
     )
 
 
+def _proven(each: Calls, outcome: Outcome, counts: bool) -> Anomaly:
+    """The anomaly of an object whose model's own algorithm found what is wrong."""
+    proof = set(outcome.proof)
+    records = sorted(call.record for call in each.calls if call.outcome != FAIL and call.operation in proof)
+    return Anomaly(
+        type=TYPE,
+        ops=records,
+        sentence=f"{each.title}: {outcome.violation}",
+        counts=counts,
+        key=each.key,
+        sub_history=records,
+    )
+
+
 def _shrunk(model: Model, each: Calls, stuck: Call) -> list[Call]:
     """The calls up to the one that breaks it, without the reads that are not needed for that.
 
@@ -179,7 +203,7 @@ def _shrunk(model: Model, each: Calls, stuck: Call) -> list[Call]:
         operations = [
             Operation(call.action, call.place, call.returned if call.end <= stuck.end else NEVER) for call in calls
         ]
-        return search(model, operations, budget).linearizable is False
+        return decide(model, operations, budget).linearizable is False
 
     def is_read(call: Call) -> bool:
         return model.kind(call.action) == 0

@@ -48,7 +48,7 @@ class Call:
 class Calls:
     """All calls on one object, in the order of their invocations. key: as in the history, where it has one (keyed).
 
-    nodes: all that the history's clients used; none where some op does not say which.
+    nodes: all that the history's clients used; none where some op does not say which. noun: what an object is called.
     """
 
     key: Any
@@ -56,6 +56,7 @@ class Calls:
     history: History
     nodes: frozenset[str] = frozenset()
     calls: list[Call] = field(default_factory=list)
+    noun: str = "register"
 
     @property
     def operations(self) -> list[Operation]:
@@ -65,7 +66,7 @@ class Calls:
     @property
     def title(self) -> str:
         """How a sentence names the object."""
-        return f"Key {show(self.key)}" if self.keyed else "The register"
+        return f"Key {show(self.key)}" if self.keyed else f"The {self.noun}"
 
     def node_of(self, call: Call) -> str | None:
         """The node that the call went to."""
@@ -118,7 +119,7 @@ def calls_by_object(history: History, model: Model) -> list[Calls]:
             end=NEVER if end < 0 else end,
             record=int(history.index[end]) if end >= 0 else index,
         )
-        objects.setdefault(freeze(key, index), Calls(key, keyed, history, nodes)).calls.append(call)
+        objects.setdefault(freeze(key, index), Calls(key, keyed, history, nodes, noun=model.noun)).calls.append(call)
     return list(objects.values())
 
 

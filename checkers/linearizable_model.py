@@ -9,15 +9,19 @@ that equal actions can be told to be the same. Two hints make the search fast, a
 from __future__ import annotations
 
 import enum
+import time
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol, runtime_checkable
 
 State = Hashable
 Action = Hashable
 
 NEVER: Final = 2**62
 """The place at which an op returns that never did."""
+
+CONFIGURATION_BYTES: Final = 250
+"""What one configuration of the search takes in memory."""
 
 
 class Kind(enum.IntEnum):
@@ -56,10 +60,17 @@ class Operation:
 
 
 class Model(Protocol):
-    """A data type. fs: the ops that it knows. read_fs: those among them that write nothing."""
+    """A data type.
+
+    noun: what one object is called in a sentence (`register`). fs: the ops that it knows. read_fs: those among them
+    that write nothing.
+    """
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def noun(self) -> str: ...
 
     @property
     def fs(self) -> tuple[str, ...]: ...
@@ -90,4 +101,49 @@ class Model(Protocol):
 
     def describe_state(self, state: State) -> str:
         """The state as a noun: `3`."""
+        ...
+
+
+@dataclass
+class Budget:
+    """deadline: on time.monotonic. configurations: how many may be held at once."""
+
+    deadline: float
+    configurations: int
+
+    @classmethod
+    def of(cls, time_s: float, memory_mb: int) -> Budget:
+        """From now on, so many seconds and megabytes."""
+        return cls(time.monotonic() + time_s, max(1000, memory_mb * 1_000_000 // CONFIGURATION_BYTES))
+
+
+@dataclass
+class Outcome:
+    """linearizable: None where the budget ran out. completed: how many completions were placed, of all.
+
+    stuck: the operation that could not be placed, or at which the search gave up. states: those possible just before.
+    violation, proof: from an algorithm that finds no stuck operation: what is wrong, as a whole sentence without the
+    object's name (`client` numbers may be left out), and operations that prove it whatever else happened.
+    """
+
+    linearizable: bool | None
+    completed: int
+    completions: int
+    stuck: Operation | None = None
+    states: list[State] = field(default_factory=list)
+    configurations_max: int = 1
+    violation: str = ""
+    proof: Sequence[Operation] = ()
+
+
+@runtime_checkable
+class HasOwnAlgorithm(Protocol):
+    """A model that can decide some histories of its objects faster than the search does."""
+
+    def decide(self, operations: Sequence[Operation], budget: Budget) -> Outcome | None:
+        """Judge one object's operations (by invocation; failed ones left out); None: its premises do not hold, search.
+
+        An invalid outcome has either `stuck`, `states` and `completed` as the search gives them, or `violation` and
+        `proof`.
+        """
         ...

@@ -28,13 +28,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from checkers.linearizable_model import ILLEGAL, Action, Kind, Model, Operation, State
+from checkers.linearizable_model import ILLEGAL, Action, Budget, Kind, Model, Operation, Outcome, State
 
 DOMINANCE_MAX = 400
 """Above so many configurations of one state, looking for dominated ones (quadratic) costs more than it saves."""
-CONFIGURATION_BYTES = 250
 _TOTAL_BITS = 24
 _TOTAL = (1 << _TOTAL_BITS) - 1
 
@@ -66,34 +65,6 @@ EXACT = Uses()
 UNLIMITED = Uses(counted=False)
 FEW = (Uses(keep=64, more=0), Uses(keep=64, more=1), Uses(keep=1024, more=2))
 """Tried in turn. The first is enough for 10,000 operations with 1 % crashed; a smaller one is not always."""
-
-
-@dataclass
-class Budget:
-    """deadline: on time.monotonic. configurations: how many may be held at once."""
-
-    deadline: float
-    configurations: int
-
-    @classmethod
-    def of(cls, time_s: float, memory_mb: int) -> Budget:
-        """From now on, so many seconds and megabytes."""
-        return cls(time.monotonic() + time_s, max(1000, memory_mb * 1_000_000 // CONFIGURATION_BYTES))
-
-
-@dataclass
-class Outcome:
-    """linearizable: None where the budget ran out. completed: how many completions were placed, of all.
-
-    stuck: the operation that could not be placed, or at which the search gave up. states: those possible just before.
-    """
-
-    linearizable: bool | None
-    completed: int
-    completions: int
-    stuck: Operation | None = None
-    states: list[State] = field(default_factory=list)
-    configurations_max: int = 1
 
 
 def search(model: Model, operations: Sequence[Operation], budget: Budget) -> Outcome:

@@ -21,6 +21,7 @@ class Register:
 
     initial: State = None
     name: ClassVar[str] = "cas-register"
+    noun: ClassVar[str] = "register"
     fs: ClassVar[tuple[str, ...]] = ("read", "write", "cas")
     read_fs: ClassVar[tuple[str, ...]] = ("read",)
 
