@@ -9,12 +9,13 @@ FLAGS = $(if $(TARGET),--target '$(TARGET)') $(if $(WORKLOAD),--workload '$(WORK
   $(if $(RATE),--rate '$(RATE)') $(if $(CONCURRENCY),--concurrency '$(CONCURRENCY)') $(if $(SEED),--seed '$(SEED)') \
   $(if $(RUNS),--runs '$(RUNS)')
 
-.PHONY: help test check lint types unit doctor list images clean lock
+.PHONY: help test check prove lint types unit doctor list images clean lock
 
 help:
 	@echo 'make test                      faults against a real PostgreSQL on this machine, 30 s, and a verdict'
 	@echo 'make test TARGET=cassandra     the same on three nodes in Docker (also: etcd, postgres)'
 	@echo 'make check                     lint, types and all tests that this machine can run'
+	@echo 'make prove                     checkers against brute force, 20,000 random histories each (EXAMPLES=...; hours)'
 	@echo 'make doctor                    what this machine can do, by trying'
 	@echo 'make images                    database images from packages, where no image registry answers'
 	@echo 'make clean                     remove what a crashed run left'
@@ -34,6 +35,10 @@ types: .venv/ready
 
 unit: .venv/ready
 	.venv/bin/pytest -ra
+
+# The nightly depth of the tests that compare checkers with brute force; `make check` runs 600 of each.
+prove: .venv/ready
+	FAULTLINE_EXAMPLES=$(or $(EXAMPLES),20000) .venv/bin/pytest -ra --timeout=14400 tests/checkers
 
 doctor list images clean: .venv/ready
 	@$(RUN) $@
