@@ -10,6 +10,7 @@ import contextlib
 import datetime
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from harness.errors import FaultlineError, InfrastructureError, Interrupted
 from harness.faults import Proof, executor, prove
 from harness.interpreter import Interpreter
 from harness.journal import Journal
+from harness.junit import junit_xml
 from harness.lane import Lane
 from harness.nodes.base import Cluster
 from harness.plan import TestPlan
@@ -75,6 +77,16 @@ def run_and_tell(plan: TestPlan, results: Path) -> int:
 def execute(plan: TestPlan, results: Path, console: Console) -> Run:
     """Run and judge a plan. A run that failed after its journal was begun is still told, and its error raised."""
     folder = new_run(results, plan)
+    began = time.monotonic()
+
+    def report_to_ci(verdict: Verdict | None, sentence: str, failure: FaultlineError | None) -> None:
+        error = None if failure is None else str(failure)
+        took_s, repeat = time.monotonic() - began, repeat_command(plan)
+        with contextlib.suppress(OSError):
+            folder.junit.write_bytes(
+                junit_xml(plan, verdict, sentence=sentence, error=error, took_s=took_s, repeat=repeat)
+            )
+
     with folder.hold():
         console.begin(plan, folder.path)
         failure: FaultlineError | None = None
@@ -88,9 +100,11 @@ def execute(plan: TestPlan, results: Path, console: Console) -> Run:
         except OSError as error:
             failure = InfrastructureError(f"{type(error).__name__}: {error}")
         if failure is not None and not folder.journal.exists():
+            report_to_ci(None, "", failure)
             raise failure
         console.phase("judging")
         verdict, sentence = _judge(folder, failure)
+        report_to_ci(verdict, sentence, failure)
     if failure is not None:
         raise type(failure)(f"{failure}\nwhat was recorded until then: {folder.report} ({verdict.verdict})")
     return Run(folder, plan, verdict, sentence)

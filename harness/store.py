@@ -6,6 +6,7 @@ journal.jsonl    every record as it happened, one JSON op a line (crash-safe)
 history.edn      the same as Jepsen's op maps
 results.json     the verdict
 report.html      the report
+junit.xml        the same for CI servers: invalid is a failure, what could not be judged an error
 nodes/<name>/    each node's database log
 lock             pid of the controller; held (flock) while it lives
 """
@@ -36,6 +37,7 @@ class RunFolder:
         self.history_edn = path / "history.edn"
         self.results = path / "results.json"
         self.report = path / "report.html"
+        self.junit = path / "junit.xml"
         self.nodes = path / "nodes"
         self.lock = path / "lock"
 
