@@ -18,6 +18,7 @@ CHECKERS_MAY = {
     "harness.fault",
     "harness.history",
     "harness.op",
+    "harness.value_columns",
     "harness.verdict",
 }
 KNOWS_ALL = {"harness.cli", "harness.runner"}
