@@ -73,7 +73,7 @@ class ListAppend:
             Found(kind.type, kind.count, [explainer.anomaly(cycle) for cycle in kind.cycles], {kind.type})
             for kind in cycles.kinds.values()
         ]
-        open_writers = {key: txn[mops].tolist() for key, mops in depends.open_writes.items()}
+        open_writers = {key: txn[mops].tolist() for key, mops in depends.open_writes.items()} if cycles.kinds else {}
         evidence = {name for part in found for name in part.evidence}
         opened = judge_open_orders(depends.graph, open_writers, evidence, deadline)
         if opened.conflicts:

@@ -12,6 +12,8 @@
 
 Each edge holds in every completion and every version order that the reads allow. Garbage and aborted appends are
 skipped over; keys with repeated values give no edges.
+
+Cost: O(micro-ops + versions); the loops themselves are in `checkers.list_append_edge_kernels`.
 """
 
 from __future__ import annotations
@@ -20,77 +22,136 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from checkers.dependency_graph import (
-    RW,
-    WR,
-    WW,
-    Graph,
-    before_all,
-    edges_between,
-    graph_of,
-    realtime_edges,
-    session_edges,
+from checkers.dependency_graph import WR, Graph, before_all, edges_between, graph_of
+from checkers.list_append_edge_kernels import (
+    barriers,
+    certain_neighbours,
+    open_appends,
+    open_edges,
+    order_edges,
+    value_edges,
 )
 from checkers.list_append_versions import NOBODY, Versions
-from checkers.txn_columns import APPEND, READ, TxnColumns
+from checkers.txn_columns import TxnColumns
 from harness.history import OK
 
 
 @dataclass(frozen=True)
+class OpenAppends:
+    """The committed appends that nobody read, the first of each transaction and key, and the reads of the last version.
+
+    key: int32[k], the keys that have any. append: int32[a], micro-ops; those of key[i] are
+    append[append_start[i] : append_start[i + 1]]. read: int32[r], likewise, for keys with such appends only.
+    last: int32[k], the last append of the key that was read, -1 for none.
+    """
+
+    key: np.ndarray
+    append_start: np.ndarray
+    append: np.ndarray
+    read_start: np.ndarray
+    read: np.ndarray
+    last: np.ndarray
+
+
+@dataclass(frozen=True)
 class Dependencies:
-    """graph: all edges. open_writes: for each key with several open appends, one micro-op for each transaction."""
+    """graph: all edges. open: the appends whose place at the end of their key is open."""
 
     graph: Graph
-    open_writes: dict[int, np.ndarray]
+    open: OpenAppends
+
+    @property
+    def open_writes(self) -> dict[int, np.ndarray]:
+        """For each key with several open appends, one micro-op for each transaction."""
+        several = np.flatnonzero(np.diff(self.open.append_start) > 1).tolist()
+        start, append = self.open.append_start, self.open.append
+        return {int(self.open.key[i]): append[start[i] : start[i + 1]] for i in several}
 
 
 def dependencies(columns: TxnColumns, txn: np.ndarray, versions: Versions) -> Dependencies:
     """All edges of a history."""
     n = len(columns)
-    key_count = len(columns.keys)
-    key_of_version = np.repeat(np.arange(key_count), np.diff(versions.start))
-    place = np.arange(len(versions.writer)) - versions.start[key_of_version]
-    certain = (versions.writer != NOBODY) & (place < versions.length[key_of_version])
-    certain[certain] = versions.committed[txn[versions.writer[certain]]]
-    chain = versions.writer[certain]
-    chain_key = key_of_version[certain]
-    next_in_key = chain_key[1:] == chain_key[:-1]
-    parts = [edges_between(n, WW, chain[:-1][next_in_key], chain[1:][next_in_key], txn)]
-
-    # how many of the certain appends come before each version: where a read of that length stands in the chain
-    before = np.concatenate(([0], np.cumsum(certain)))
-    reads = np.flatnonzero(
-        (columns.function == READ) & (columns.status[txn] == OK) & versions.usable[columns.key]
-        if n
-        else np.empty(0, bool)
+    status_ok = columns.status == OK
+    last_certain, next_certain, last_of_key = certain_neighbours(
+        versions.start, versions.length, versions.writer, txn, versions.committed
     )
-    saw_own = np.zeros(len(reads), bool)
-    seen = versions.last_writer[reads]
-    saw_own[seen != NOBODY] = txn[seen[seen != NOBODY]] == txn[reads[seen != NOBODY]]
-    reads = reads[~saw_own]
-    lengths = np.diff(columns.list_start)[reads]
-    key = columns.key[reads]
-    fits = versions.fits[reads]
-    end = versions.start[key] + np.minimum(lengths, versions.length[key])
-    first, stop, last = before[versions.start[key]], before[end], before[versions.start[key] + versions.length[key]]
+    at_end = np.zeros(len(columns.function), bool)
+    opened, pairs_count, large = _open_appends(columns, txn, versions, last_of_key, next_certain, status_ok, at_end)
+    barrier_of, barrier_count = barriers(
+        columns.invoked, columns.completed, versions.committed, _places(columns) if columns.timed else 0
+    )
+    versions_count, reads_count = len(versions.writer), len(columns.function)
+    most = versions_count + 2 * reads_count + len(opened.append) + pairs_count + 3 * n + barrier_count
+    source, target = np.empty(most, np.int32), np.empty(most, np.int32)
+    kind = np.empty(most, np.int8)
+    source_mop, target_mop = np.empty(most, np.int32), np.empty(most, np.int32)
+    arrays = (source, target, kind, source_mop, target_mop)
+    count = value_edges(
+        versions.start,
+        versions.length,
+        versions.writer,
+        versions.usable,
+        versions.fits,
+        versions.last_writer,
+        last_certain,
+        next_certain,
+        columns.function,
+        columns.key,
+        columns.list_start,
+        txn,
+        status_ok,
+        *arrays,
+    )
+    count = open_edges(
+        opened.append_start, opened.append, opened.read_start, opened.read, opened.last, large, txn, count, *arrays
+    )
+    count = order_edges(
+        _small_numbers(columns.process),
+        status_ok,
+        versions.committed,
+        columns.invoked,
+        columns.completed,
+        barrier_of,
+        barrier_count,
+        count,
+        *arrays,
+    )
+    whole = Graph(
+        n,
+        n + barrier_count,
+        source[:count],
+        target[:count],
+        kind[:count],
+        source_mop[:count],
+        target_mop[:count],
+    )
+    parts = _odd_read_edges(columns, txn, versions, status_ok, n)
+    for i in np.flatnonzero(large).tolist():
+        reads = opened.read[opened.read_start[i] : opened.read_start[i + 1]]
+        appends = opened.append[opened.append_start[i] : opened.append_start[i + 1]]
+        parts.append(before_all(n, reads, appends, txn))
+    return Dependencies(graph_of(n, [whole, *parts]) if parts else whole, opened)
 
-    from_write = fits & (stop > first) & (lengths <= versions.length[key])
-    parts.append(edges_between(n, WR, chain[stop[from_write] - 1], reads[from_write], txn))
-    parts += _odd_read_edges(columns, txn, versions, reads[fits & (lengths > versions.length[key])], n)
-    to_write = fits & (stop < last) & (lengths <= versions.length[key])
-    parts.append(edges_between(n, RW, reads[to_write], chain[stop[to_write]], txn))
 
-    at_end = fits & (stop == last) & versions.agreed[key]
-    open_parts, open_writes = _open_appends(columns, txn, versions, reads[at_end], chain, chain_key)
-    parts += open_parts
-    parts.append(session_edges(columns.status, columns.process, columns.began, versions.committed))
-    if columns.timed:
-        parts.append(realtime_edges(columns.invoked, columns.completed, versions.committed))
-    return Dependencies(graph_of(n, parts), open_writes)
+def _places(columns: TxnColumns) -> int:
+    """One more than the last place of the history that a transaction stands at."""
+    if not len(columns):
+        return 0
+    return int(max(columns.invoked.max(), columns.completed.max())) + 1
+
+
+def _small_numbers(process: np.ndarray) -> np.ndarray:
+    """The processes, numbered from 0 (with gaps)."""
+    if not len(process):
+        return process
+    low, high = int(process.min()), int(process.max())
+    if high - low <= 4 * len(process) + 1024:
+        return process - low
+    return np.unique(process, return_inverse=True)[1].astype(np.int64)
 
 
 def _odd_read_edges(
-    columns: TxnColumns, txn: np.ndarray, versions: Versions, beyond: np.ndarray, n: int
+    columns: TxnColumns, txn: np.ndarray, versions: Versions, status_ok: np.ndarray, n: int
 ) -> list[Graph]:
     """Reads that fit no order, or go beyond what is certain of it: what they saw was still written before."""
     writes: list[int] = []
@@ -105,10 +166,17 @@ def _odd_read_edges(
     for read, writers in versions.odd_writers.items():
         if versions.usable[columns.key[read]]:
             add(read, writers)
-    for read in beyond.tolist():
-        start = int(versions.start[columns.key[read]])
-        length = int(columns.list_start[read + 1] - columns.list_start[read])
-        add(read, versions.writer[start : start + length].tolist())
+    uncertain = np.flatnonzero(versions.usable & (versions.length < np.diff(versions.start)))
+    if len(uncertain):
+        reads = np.flatnonzero(np.isin(columns.key, uncertain) & versions.fits & status_ok[txn])
+        lengths = columns.list_start[reads + 1] - columns.list_start[reads]
+        for read in reads[lengths > versions.length[columns.key[reads]]].tolist():
+            seen = int(versions.last_writer[read])
+            if seen != NOBODY and txn[seen] == txn[read]:
+                continue
+            start = int(versions.start[columns.key[read]])
+            length = int(columns.list_start[read + 1] - columns.list_start[read])
+            add(read, versions.writer[start : start + length].tolist())
     return [edges_between(n, WR, np.array(writes, np.int64), np.array(readers, np.int64), txn)] if writes else []
 
 
@@ -116,53 +184,30 @@ def _open_appends(
     columns: TxnColumns,
     txn: np.ndarray,
     versions: Versions,
-    last_readers: np.ndarray,
-    chain: np.ndarray,
-    chain_key: np.ndarray,
-) -> tuple[list[Graph], dict[int, np.ndarray]]:
-    """Edges to the committed appends that nobody read. last_readers: reads of the last version of their key."""
-    n = len(columns)
-    unread = (columns.function == APPEND) & (versions.position < 0)
-    if not np.any(unread):
-        return [], {}
-    unread &= versions.committed[txn] & versions.usable[columns.key] & versions.agreed[columns.key]
-    mops = np.flatnonzero(unread)
-    if not len(mops):
-        return [], {}
-    # one append for each transaction and key: its first
-    fresh = np.ones(len(mops), bool)
-    earlier = versions.previous_append[mops]
-    fresh[earlier >= 0] = versions.position[earlier[earlier >= 0]] >= 0
-    mops = mops[fresh]
-    key = columns.key[mops]
-    order = np.argsort(key, kind="stable")
-    mops, key = mops[order], key[order]
-
-    last_of_key = np.full(len(columns.keys), -1, np.int64)
-    last_of_key[chain_key] = chain
-    has_last = last_of_key[key] >= 0
-    parts = [edges_between(n, WW, last_of_key[key[has_last]], mops[has_last], txn)]
-
-    begins = np.flatnonzero(np.concatenate(([True], key[1:] != key[:-1])))
-    ends = np.concatenate((begins[1:], [len(key)]))
-    count = np.zeros(len(columns.keys), np.int64)
-    count[key[begins]] = ends - begins
-    only = np.full(len(columns.keys), -1, np.int64)
-    only[key[begins]] = mops[begins]
-    reader_key = columns.key[last_readers]
-    single = last_readers[count[reader_key] == 1]
-    parts.append(edges_between(n, RW, single, only[columns.key[single]], txn))
-    open_writes: dict[int, np.ndarray] = {}
-    several = np.flatnonzero(ends - begins > 1)
-    if len(several):
-        readers = last_readers[count[reader_key] > 1]
-        readers = readers[np.argsort(columns.key[readers], kind="stable")]
-        sorted_keys = columns.key[readers]
-        for i in several.tolist():
-            k = int(key[begins[i]])
-            writes = mops[begins[i] : ends[i]]
-            open_writes[k] = writes
-            low, high = np.searchsorted(sorted_keys, [k, k + 1])
-            if high > low:
-                parts.append(before_all(n, readers[low:high], writes, txn))
-    return parts, open_writes
+    last_of_key: np.ndarray,
+    next_certain: np.ndarray,
+    status_ok: np.ndarray,
+    at_end: np.ndarray,
+) -> tuple[OpenAppends, int, np.ndarray]:
+    """(them, how many edges of readers to spell out, bool[k]: keys with so many that a chain stands for them)."""
+    key, append_start, append, read_start, read = open_appends(
+        versions.start,
+        versions.length,
+        versions.usable & versions.agreed,
+        versions.position,
+        versions.previous_append,
+        versions.fits,
+        versions.last_writer,
+        versions.committed,
+        next_certain,
+        columns.function,
+        columns.key,
+        columns.list_start,
+        txn,
+        status_ok,
+        at_end,
+    )
+    appends, reads = np.diff(append_start), np.diff(read_start)
+    large = appends * reads > 4 * (appends + reads)
+    pairs = int((appends * reads)[~large].sum())
+    return OpenAppends(key, append_start, append, read_start, read, last_of_key[key]), pairs, large
