@@ -11,7 +11,9 @@ completion occurs, and an `info` op may have happened or not.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from harness.op import Op
@@ -26,6 +28,14 @@ REPLICATION_LAG_NS = (5 * MS_NS, 60 * MS_NS)
 """How far replicas are behind: what a stale read misses, and what is lost with a leader (flaws)."""
 FAILOVER_EVERY_NS = (300 * MS_NS, 700 * MS_NS)
 """With the flaw lost-write the leader changes this often, also where no fault is injected."""
+SPLIT_EVERY_NS, SPLIT_NS = (400 * MS_NS, 800 * MS_NS), (300 * MS_NS, 500 * MS_NS)
+"""With the flaw split-brain: how long after one split the next begins, and how long it lasts; longer than an election,
+so that two leaders serve at once."""
+JUMPING_LAG_NS = (0, 150 * MS_NS)
+"""With the flaw non-monotonic-read: how far the replica is behind that answers a read."""
+CHANCE_TWICE, CHANCE_MISSED, CHANCE_UNDONE = 0.05, 0.03, 0.03
+"""Of a commit, with the flaws duplicate, diverged-replicas (for each replica) and lost-element."""
+UNDONE_AFTER_NS = (0, 100 * MS_NS)
 WAIT_NS = 20 * MS_NS
 REFUSED_MS = 50
 """How long a client takes to find out that a node is down, its pause before the next attempt included."""
@@ -43,15 +53,33 @@ class SimulatedNode:
         self.boots = 0
         self.lag_ns = 0
         self.snapshot = 0
+        self.replica = Store()
+
+
+@dataclass(frozen=True)
+class Usurper:
+    """A leader that was cut off and goes on. store: a fork, which ends with the partition."""
+
+    leader: SimulatedNode
+    store: Store
+    term: int
 
 
 class SimulatedCluster:
     """A `harness.simulation.Model`. programs: the workload's. flaw: see `targets.simulated.store`.
-    trouble: whether messages get lost. clock: the simulation's.
+    trouble: whether messages get lost. clock: the simulation's. initial: what is in the store before anything happens.
     """
 
     def __init__(
-        self, names: Sequence[str], *, programs: Programs, flaw: str, trouble: bool, seed: int, clock: Clock
+        self,
+        names: Sequence[str],
+        *,
+        programs: Programs,
+        flaw: str,
+        trouble: bool,
+        seed: int,
+        clock: Clock,
+        initial: Mapping[Hashable, Any] = MappingProxyType({}),
     ) -> None:
         self.nodes = {name: SimulatedNode(name) for name in names}
         self.store = Store()
@@ -64,8 +92,14 @@ class SimulatedCluster:
         self._term = 0
         for node in list(self.nodes.values())[1:]:
             node.lag_ns = self._random.randint(*REPLICATION_LAG_NS)
+        self._usurper: Usurper | None = None
+        if initial:
+            for store in (self.store, *(node.replica for node in self.nodes.values())):
+                store.commit(dict(initial), 0)
         if flaw == "lost-write":
             self._fail_over_now_and_then()
+        elif flaw == "split-brain" and len(names) > 2:
+            self._after_between(SPLIT_EVERY_NS, self._split_now_and_then)
 
     # -- what the simulation calls
 
@@ -92,8 +126,8 @@ class SimulatedCluster:
                 finish(Unknown("connection reset"))
             elif self._trouble and self._random.random() < CHANCE_LOST_REQUEST:
                 finish(Unknown("the request was lost"))
-            elif self._flaw == "stale-read" and self._programs.writes_nothing(op) and node is not self._leader:
-                self._run(op, self._replica_snapshot(node), lambda: True, answer)
+            elif (replica := self._replica_for(op, node)) is not None:
+                self._run(op, *replica, lambda: True, answer)
             else:
                 self._find_leader(op, node, answer, self._clock.now_ns + NO_LEADER_AFTER_NS)
 
@@ -120,31 +154,41 @@ class SimulatedCluster:
 
     def cut(self, names: Sequence[str]) -> None:
         """These nodes, fewer than half, reach only each other; () ends it."""
+        self._usurper = None
         for node in self.nodes.values():
             node.cut = node.name in names
-        if self._leader is not None and self._leader.cut:
-            self._depose(self._leader)
+        leader = self._leader
+        if leader is not None and leader.cut:
+            self._depose(leader)
+            if self._flaw == "split-brain":
+                self._usurper = Usurper(leader, self.store.fork(), self._term)
 
     # -- on the way
 
     def _find_leader(self, op: Op, node: SimulatedNode, answer: Callable[[Any], None], until_ns: int) -> None:
-        leader = self._leader
-        if leader is None or node.cut or not node.up:
+        leader, usurper = self._leader, self._usurper
+        cut_off = node.cut and usurper is None
+        if not node.up or cut_off or (leader is None and not node.cut):
             if self._clock.now_ns < until_ns:
                 self._clock.after(WAIT_NS, lambda: self._find_leader(op, node, answer, until_ns))
             else:
                 answer(DidNotHappen("no leader"))
             return
-        term = self._term
+        term, store = self._term, self.store
+        if node.cut:
+            assert usurper is not None
+            leader, store, term = usurper.leader, usurper.store, usurper.term
 
         def here() -> bool:
-            return self._term == term
+            return self._usurper is usurper if store is not self.store else self._term == term
 
         def arrived() -> None:
             if not here():
                 answer(Unknown("the leader is gone"))
             else:
-                self._run(op, self.store.now, here, lambda outcome: self._return(node, outcome, answer))
+                assert leader is not None
+                done = lambda outcome: self._return(node, outcome, answer)  # noqa: E731
+                self._run(op, store, store.now, here, done, leader=leader.name, term=term)
 
         self._carry(node, arrived)
 
@@ -152,10 +196,10 @@ class SimulatedCluster:
         self._carry(node, lambda: answer(outcome))
 
     def _carry(self, node: SimulatedNode, then: Callable[[], None]) -> None:
-        """A message between a node and the leader: it arrives once they can reach each other again, or never."""
+        """A message between a node and its leader: it arrives once they can reach each other again, or never."""
 
         def attempt() -> None:
-            if not node.cut and node.up:
+            if node.up and (not node.cut or self._usurper is not None):
                 then()
             elif self._random.random() >= CHANCE_DROPPED:
                 self._clock.after(WAIT_NS, attempt)
@@ -169,10 +213,21 @@ class SimulatedCluster:
         else:
             then()
 
-    def _run(self, op: Op, snapshot: int, here: Callable[[], bool], done: Callable[[Any], None]) -> None:
-        """The transaction itself. here: whether the leader that began it still leads."""
-        transaction = Transaction(self.store, self._flaw, snapshot)
-        program: Generator[None, None, Op] = self._programs.by_f[op.f](op, transaction, self.store)
+    def _run(
+        self,
+        op: Op,
+        store: Store,
+        snapshot: int,
+        here: Callable[[], bool],
+        done: Callable[[Any], None],
+        *,
+        leader: str = "",
+        term: int = 0,
+        again: bool = False,
+    ) -> None:
+        """The transaction itself. here: whether the leader that began it still leads. again: it has run before."""
+        transaction = Transaction(store, self._flaw, snapshot, leader=leader, term=term)
+        program: Generator[None, None, Op] = self._programs.by_f[op.f](op, transaction, store)
 
         def step() -> None:
             if not here():
@@ -200,12 +255,33 @@ class SimulatedCluster:
                 outcome = DidNotHappen("rolled back")
             else:
                 try:
-                    transaction.commit(self._clock.now_ns)
+                    self._commit(op, transaction, store, again, repeat)
                 except DidNotHappen as reason:
                     outcome = reason
             done(outcome)
 
+        def repeat() -> None:
+            self._after(5, lambda: self._run(op, store, store.now, here, ignore, leader=leader, term=term, again=True))
+
         step()
+
+    def _commit(self, op: Op, transaction: Transaction, store: Store, again: bool, repeat: Callable[[], None]) -> None:
+        """Commit, and do what the flaw does with a commit. Raises DidNotHappen for a conflict."""
+        writes, flaw, now_ns = list(transaction.writes), self._flaw, self._clock.now_ns
+        twice = flaw == "duplicate" and not again and bool(writes) and self._random.random() < CHANCE_TWICE
+        if twice and op.f in self._programs.gives_out:
+            transaction.abort()
+            return
+        transaction.commit(now_ns)
+        if twice:
+            repeat()
+        elif flaw == "lost-element" and writes and self._random.random() < CHANCE_UNDONE:
+            write = self._random.choice(writes)
+            self._after_between(UNDONE_AFTER_NS, lambda: store.undo(write, self._clock.now_ns))
+        elif flaw == "diverged-replicas" and writes:
+            for node in self.nodes.values():
+                if self._random.random() >= CHANCE_MISSED:
+                    node.replica.apply(writes, now_ns)
 
     def _may_roll_back(self, op: Op) -> bool:
         flawed = self._flaw == "dirty-read"
@@ -215,6 +291,19 @@ class SimulatedCluster:
             and self._random.random() < CHANCE_ROLLED_BACK
         )
 
+    def _replica_for(self, op: Op, node: SimulatedNode) -> tuple[Store, int] | None:
+        """The store and the snapshot that a node answers a read from by itself (flaws); None: the leader must."""
+        if not self._programs.writes_nothing(op):
+            return None
+        if self._flaw == "stale-read" and node is not self._leader:
+            return self.store, self._replica_snapshot(node)
+        if self._flaw == "non-monotonic-read":
+            lag_ns = self._random.randint(*JUMPING_LAG_NS)
+            return self.store, self.store.snapshot_at(self._clock.now_ns - lag_ns)
+        if self._flaw == "diverged-replicas":
+            return node.replica, node.replica.now
+        return None
+
     def _replica_snapshot(self, node: SimulatedNode) -> int:
         """What has reached a replica; never less than before."""
         node.snapshot = max(node.snapshot, self.store.snapshot_at(self._clock.now_ns - node.lag_ns))
@@ -223,6 +312,8 @@ class SimulatedCluster:
     # -- leaders
 
     def _depose(self, node: SimulatedNode) -> None:
+        if self._usurper is not None and node is self._usurper.leader:
+            self._usurper = None
         if node is not self._leader:
             return
         self._leader = None
@@ -244,7 +335,33 @@ class SimulatedCluster:
             self._depose(self._leader)
         self._clock.after(self._random.randint(*FAILOVER_EVERY_NS), self._fail_over_now_and_then)
 
+    def _split_now_and_then(self) -> None:
+        """Cut the leader off, alone or with others, unless a partition is in force; end it a while later."""
+        nodes = list(self.nodes.values())
+        leader = self._leader
+        if leader is not None and not any(node.cut for node in nodes):
+            others = [node.name for node in nodes if node is not leader]
+            count = self._random.randint(0, (len(nodes) - 1) // 2 - 1)
+            self.cut([leader.name, *self._random.sample(others, count)])
+            usurper = self._usurper
+
+            def end() -> None:
+                if self._usurper is usurper:
+                    self.cut(())
+
+            self._after_between(SPLIT_NS, end)
+        self._after_between(
+            (SPLIT_EVERY_NS[0] + SPLIT_NS[1], SPLIT_EVERY_NS[1] + SPLIT_NS[1]), self._split_now_and_then
+        )
+
+    def _after_between(self, bounds_ns: tuple[int, int], action: Callable[[], None]) -> None:
+        self._clock.after(self._random.randint(*bounds_ns), action)
+
     def _after(self, mean_ms: float, action: Callable[[], None]) -> None:
         """Do it after a time between half the mean and, rarely, many times it."""
         draw = 0.5 + self._random.expovariate(2.0)
         self._clock.after(round(mean_ms * draw * MS_NS), action)
+
+
+def ignore(outcome: Any) -> None:
+    """What becomes of an answer that nobody waits for."""

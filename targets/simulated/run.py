@@ -32,7 +32,15 @@ def simulate_workload(workload: Workload, plan: TestPlan) -> list[Op]:
     names = [f"n{number}" for number in range(1, plan.nodes + 1)]
     clock = Clock()
     programs = REGISTRY[workload.name]
-    cluster = SimulatedCluster(names, programs=programs, flaw=flaw, trouble=trouble, seed=plan.seed, clock=clock)
+    cluster = SimulatedCluster(
+        names,
+        programs=programs,
+        flaw=flaw,
+        trouble=trouble,
+        seed=plan.seed,
+        clock=clock,
+        initial=programs.initial(plan.options),
+    )
     simulation = Simulation(
         cluster,
         concurrency=plan.concurrency,

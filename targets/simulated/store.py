@@ -10,18 +10,42 @@ no effect. That makes the store strictly serializable. Each flaw takes one part 
     stale-read    a replica answers read-only transactions from what has reached it (`targets.simulated.cluster`)
     lost-write    a new leader may not have the last commits, though they were acknowledged
 
+and, in `targets.simulated.cluster`, where there are several nodes:
+
+    split-brain         a leader that was cut off goes on, on a fork of the store that is thrown away at the end
+    duplicate           a write is applied twice; what is handed out once (an id, an element) is handed out again
+    non-monotonic-read  each read is answered by another replica, and each replica lags by another time
+    diverged-replicas   each replica misses some commits for good, and answers reads from what it has
+    lost-element        one write of a commit is undone, at once or a moment later, though it was acknowledged
+
 Cost: O(log versions) a read.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 from harness.target import DidNotHappen
 
-FLAWS = ("none", "dirty-read", "lost-update", "write-skew", "read-skew", "stale-read", "lost-write")
+FLAWS = (
+    "none",
+    "dirty-read",
+    "lost-update",
+    "write-skew",
+    "read-skew",
+    "stale-read",
+    "lost-write",
+    "split-brain",
+    "duplicate",
+    "non-monotonic-read",
+    "diverged-replicas",
+    "lost-element",
+)
+
+Write = tuple[str, Hashable, Any]
+"""("append" | "write", key, element or value)."""
 
 
 class Store:
@@ -41,8 +65,39 @@ class Store:
         return (self._values[key][place - 1], seqs[place - 1]) if seqs and place else (None, 0)
 
     def written(self) -> list[Hashable]:
-        """Every key that was ever written, in that order."""
-        return list(self._seqs)
+        """Every key that was ever written, in that order; at last those that are being written, if reads see that."""
+        return [*self._seqs, *(key for key in self.dirty if key not in self._seqs)]
+
+    def fork(self) -> Store:
+        """A store with the same past and a future of its own."""
+        other = Store()
+        other.now = self.now
+        other._times_ns = list(self._times_ns)
+        other._seqs = {key: list(seqs) for key, seqs in self._seqs.items()}
+        other._values = {key: list(values) for key, values in self._values.items()}
+        return other
+
+    def apply(self, writes: Sequence[Write], time_ns: int) -> None:
+        """One more commit of these writes, on top of what is here."""
+        values: dict[Hashable, Any] = {}
+        for kind, key, argument in writes:
+            old = values[key] if key in values else self.read(key, self.now)[0]
+            values[key] = applied(kind, old, argument)
+        self.commit(values, time_ns)
+
+    def undo(self, write: Write, time_ns: int) -> None:
+        """Take an element out of its list again; put back the value before, if nothing has replaced the one written."""
+        kind, key, argument = write
+        values = self._values.get(key, [])
+        if not values:
+            return
+        if kind == "append":
+            kept = list(values[-1] or ())
+            if argument in kept:
+                kept.remove(argument)
+                self.commit({key: tuple(kept)}, time_ns)
+        elif values[-1] == argument:
+            self.commit({key: values[-2] if len(values) > 1 else None}, time_ns)
 
     def commit(self, writes: dict[Hashable, Any], time_ns: int) -> None:
         """One more commit. Times must not go back."""
@@ -53,8 +108,8 @@ class Store:
             self._values.setdefault(key, []).append(value)
 
     def snapshot_at(self, time_ns: int) -> int:
-        """The snapshot of everything committed up to a time."""
-        return bisect_right(self._times_ns, time_ns)
+        """The snapshot of everything committed up to a time; what was there at the beginning is in all of them."""
+        return bisect_right(self._times_ns, max(0, time_ns))
 
     def lose(self, snapshot: int) -> int:
         """Forget every commit after a snapshot; how many there were."""
@@ -68,14 +123,20 @@ class Store:
 
 
 class Transaction:
-    """One transaction on the store, with one flaw or `none`."""
+    """One transaction on the store, with one flaw or `none`. leader, term: of the node that runs it."""
 
-    def __init__(self, store: Store, flaw: str, snapshot: int) -> None:
+    def __init__(self, store: Store, flaw: str, snapshot: int, *, leader: str = "", term: int = 0) -> None:
+        self.leader, self.term = leader, term
         self._store = store
         self._flaw = flaw
         self._snapshot = snapshot
         self._reads: dict[Hashable, int] = {}
-        self._writes: list[tuple[str, Hashable, Any]] = []
+        self._writes: list[Write] = []
+
+    @property
+    def writes(self) -> Sequence[Write]:
+        """What it has written so far."""
+        return self._writes
 
     def read(self, key: Hashable) -> Any:
         """The value as this transaction sees it, with its own writes; None when it has none."""
@@ -114,11 +175,7 @@ class Transaction:
             return
         if any(self._changed(key, seq) for key, seq in self._checked()):
             raise DidNotHappen("conflict: another transaction was first")
-        values: dict[Hashable, Any] = {}
-        for kind, key, argument in self._writes:
-            old = values[key] if key in values else self._store.read(key, self._store.now)[0]
-            values[key] = applied(kind, old, argument)
-        self._store.commit(values, time_ns)
+        self._store.apply(self._writes, time_ns)
 
     def abort(self) -> None:
         """Leave nothing behind."""

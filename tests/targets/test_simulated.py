@@ -41,6 +41,11 @@ MAY_ALSO_SHOW = {
     "dirty-read": ("stale-read",),
     "lost-update": ("lost-update", "lost-write"),
     "lost-write": ("lost-write", "lost-update", "stale-read"),
+    "split-brain": ("lost-write", "lost-update", "stale-read"),
+    "duplicate": ("lost-write", "lost-update", "stale-read"),
+    "non-monotonic-read": ("stale-read",),
+    "diverged-replicas": ("stale-read", "lost-write"),
+    "lost-element": ("lost-write", "lost-update", "stale-read"),
 }
 """What else a flaw's history may truly hold: whose update was overwritten lost a write; what was read and then rolled
 back, or lost, makes those who read afterwards look late. No other flaw may be called by such a name."""

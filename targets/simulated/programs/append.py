@@ -33,6 +33,11 @@ APPEND = Programs(
         "read-skew": "G-single-item",
         "stale-read": "G-single-item-realtime",
         "lost-write": "lost-write",
+        "split-brain": "incompatible-order",
+        "duplicate": "duplicate-elements",
+        "non-monotonic-read": "G-single-item-process",
+        "diverged-replicas": "incompatible-order",
+        "lost-element": "lost-write",
     },
 )
 """A read-only transaction that misses a write acknowledged before it began is what a stale read is among

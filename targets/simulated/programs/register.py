@@ -43,6 +43,11 @@ REGISTER = Programs(
         "lost-update": "lost-update",
         "stale-read": "stale-read",
         "lost-write": "lost-write",
+        "split-brain": "lost-write",
+        "duplicate": "nonlinearizable",
+        "non-monotonic-read": "stale-read",
+        "diverged-replicas": "stale-read",
+        "lost-element": "nonlinearizable",
     },
     claim="linearizable",
 )
