@@ -8,5 +8,6 @@ REGISTRY: dict[str, str] = {
     "postgres": "targets.postgres.target:Postgres",
     "etcd": "targets.etcd.target:Etcd",
     "cassandra": "targets.cassandra.target:Cassandra",
+    "redis": "targets.redis.target:Redis",
     "simulated": "targets.simulated.target:Simulated",
 }
