@@ -1,7 +1,7 @@
 """From a checker's findings to its verdict: what counts against the model asked, what is ruled out, what is shown.
 
-A `Finding` is an anomaly with its evidence: names that `checkers.models` knows, from which follows which models it rules
-out. Evidence may say more than the name that users see: a read that goes back within one client is shown as
+A `Finding` is an anomaly with its evidence: names that `checkers.models` knows, from which follows which models it
+rules out. Evidence may say more than the name that users see: a read that goes back within one client is shown as
 `non-monotonic-read`, and rules out what `G-single-item-process` does. Cost: O(findings).
 """
 
@@ -26,10 +26,19 @@ NEVER_COUNTS = "warning"
 
 @dataclass(frozen=True)
 class Finding:
-    """anomaly: what is shown; whether it counts is worked out from the evidence."""
+    """anomaly: what is shown; whether it counts is worked out from the evidence, one name or more."""
 
     anomaly: Anomaly
-    evidence: str
+    evidence: str | tuple[str, ...]
+
+    @property
+    def names(self) -> set[str]:
+        """The evidence as a set."""
+        return {self.evidence} if isinstance(self.evidence, str) else set(self.evidence)
+
+    def against(self, model: str) -> bool:
+        """Whether it shows that the model was not kept."""
+        return any(counts_against(name, model) for name in self.names)
 
 
 def verdict_of(
@@ -51,9 +60,9 @@ def verdict_of(
     invalid = False
     evidence: set[str] = set()
     for finding in findings:
-        against = counts_against(finding.evidence, model)
+        against = finding.against(model)
         invalid = invalid or against
-        evidence.add(finding.evidence)
+        evidence |= finding.names
         kind = finding.anomaly.type
         counts[kind] += 1
         if counts[kind] <= options.max_shown:

@@ -1,6 +1,6 @@
 """G2 by predicate: two clients insert where a search must find nothing, and at most one may succeed.
 
-    insert  [key, [a, null]]  → ok   it searched both tables for `key`, found no row, and inserted row `a` into the first
+    insert  [key, [a, null]]  → ok   it searched both tables for `key`, found none, and put row `a` into the first
     insert  [key, [null, b]]  → ok   the same, with row `b` into the second
                               → fail "too late": a row was there
     read    [key, null]       → ok [key, [rows]]   the rows of both tables with that key
@@ -162,7 +162,8 @@ def _impossible(each: _Key, shown: set[Hashable], calls: Any, reader: int) -> It
         read = calls[reader]
         if not makers:
             sentence = f"Key {show(each.key)}: op {read.record} found row {show(row)}, which nobody ever inserted."
-            yield Finding(Anomaly("garbage-read", [read.record], sentence, key=each.key, sub_history=read.records), ALWAYS)
+            garbage = Anomaly("garbage-read", [read.record], sentence, key=each.key, sub_history=read.records)
+            yield Finding(garbage, ALWAYS)
         elif all(calls[maker].outcome == FAIL for maker in makers):
             records = sorted({read.record, *(record for maker in makers for record in calls[maker].records)})
             sentence = (
