@@ -125,9 +125,7 @@ class ExplainedGraph:
         return (step.source, step.target, step.kind) in self.edges
 
     def _dependencies(self, nodes: int, predicates: bool) -> Graph:
-        kept = [
-            ends for ends, (_, _, predicate) in self.edges.items() if predicates or ends[2] != RW or not predicate
-        ]
+        kept = [ends for ends, (_, _, predicate) in self.edges.items() if predicates or ends[2] != RW or not predicate]
         ends = np.array(kept, np.int32).reshape(-1, 3)
         none = np.full(len(ends), NO_MOP, np.int32)
         return Graph(nodes, nodes, ends[:, 0].copy(), ends[:, 1].copy(), ends[:, 2].astype(np.int8), none, none)

@@ -117,17 +117,17 @@ def _frozen(rows: list[Any], index: int) -> list[Hashable]:
 def _depend(each: _Key, graph: ExplainedGraph) -> Iterator[Finding]:
     """Add the dependencies of one key's calls; the findings that single reads prove."""
     calls, key = graph.calls, show(each.key)
-    happened = [
-        (row, place) for row, places in each.inserts.items() for place in places if graph.committed[place]
-    ]
+    happened = [(row, place) for row, places in each.inserts.items() for place in places if graph.committed[place]]
 
     def missed(reader: int, row: Hashable, writer: int) -> None:
         graph.add(
             reader,
             writer,
             RW,
-            lambda: f"op {calls[reader].record} found no row {show(row)} of key {key}, which op "
-            f"{calls[writer].record} inserted: so it came first",
+            lambda: (
+                f"op {calls[reader].record} found no row {show(row)} of key {key}, which op "
+                f"{calls[writer].record} inserted: so it came first"
+            ),
             each.key,
             predicate=True,
         )
