@@ -1,0 +1,132 @@
+"""The transactional checker for registers: which consistency models a history rules out, and the proof.
+
+Problem: clients ran transactions of reads and writes of registers; each write puts a value that is unique for its key.
+Could a database of the asked consistency model have answered so?
+
+Idea: a read names the one write that it saw, but nothing names the order in which writes of a key took effect. What
+holds in every order makes edges of a graph of dependencies (checkers.rw_register_edges), whose cycles are anomalies
+(Adya, Weak Consistency, 1999; Kingsbury & Alvaro, Elle, VLDB 2020). Whether there is any order that fits the rest is a
+search (checkers.polygraph). Nothing is assumed that the judged model does not itself imply.
+
+Ops: `f` is `txn`; `value` is a list of `["w", k, v]` and `["r", k, v or None]` (None where nobody had written yet).
+`ok`: committed. `fail`: aborted. `info` or no completion: may have committed; its reads say nothing, and it has no end.
+
+Options (of the workload): `initial`: "nil", or "unknown": a value that nobody wrote may be the state before any write.
+`wfr_keys`, `sequential_keys`, `linearizable_keys`: Elle's assumptions.
+
+What it can't: anomalies that need predicates.
+
+Cost: O(n log n) in micro-ops where an order is found at once; the search for one is exponential at worst, and bounded.
+"""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+import numpy as np
+
+from checkers import models
+from checkers.cycle_kinds import Timing
+from checkers.cycles import CycleSearch, find_cycles
+from checkers.list_append_values import Found
+from checkers.rw_register_edges import known_dependencies, open_keys
+from checkers.rw_register_explain import Explainer
+from checkers.rw_register_orders import judge_orders
+from checkers.rw_register_values import ValueAnomalies
+from checkers.rw_register_versions import Versions, versions_of
+from checkers.txn_columns import Form, TxnColumns, columns_of
+from harness.checker import CheckOptions
+from harness.history import FAIL, INFO, OK, History
+from harness.verdict import Anomaly, Judgement, Verdict, worst
+
+DEFAULT_MODEL = "strict-serializable"
+_ORDER = {name: place for place, name in enumerate(("internal", "garbage-read", "future-read", "lost-update"))}
+
+
+class RwRegister:
+    """Judges rw-register histories; see the module. Raises HistoryError, and UsageError for an unknown model."""
+
+    name = "rw-register"
+
+    def check(self, history: History, options: CheckOptions) -> Verdict:
+        """The verdict against `options.model` (strict-serializable by default)."""
+        return self.check_columns(columns_of(history, Form.RW_REGISTER), options)
+
+    def check_columns(self, columns: TxnColumns, options: CheckOptions) -> Verdict:
+        """The same from columns."""
+        model = models.canonical(options.model or DEFAULT_MODEL)
+        deadline = time.monotonic() + options.time_budget_s
+        txn = columns.txn_of_mop()
+        versions = versions_of(columns, txn, options.workload.get("initial", "nil") == "unknown")
+        found = ValueAnomalies(columns, txn, versions, options.max_shown).found()
+        graph = known_dependencies(columns, txn, versions)
+        timing = Timing(columns.status, columns.process, columns.began, columns.completed, columns.timed)
+        cycles = find_cycles(graph, timing, options.max_shown)
+        explainer = Explainer(columns, txn, versions)
+        found += [
+            Found(kind.type, kind.count, [explainer.anomaly(cycle) for cycle in kind.cycles], {kind.type})
+            for kind in cycles.kinds.values()
+        ]
+        evidence = {name for part in found for name in part.evidence}
+        hint = np.where(columns.completed >= 0, columns.completed, len(columns.history))
+        opened = judge_orders(graph, open_keys(columns, txn, versions), evidence, hint, deadline)
+        for type_, conflicts in opened.found:
+            shown = [explainer.open_order(type_, conflict) for conflict in conflicts[: options.max_shown]]
+            found.append(Found(type_, len(conflicts), shown, {type_}))
+        reasons = self._reasons(columns, versions, model) + cycles.undecided + opened.reasons(model)
+        return self._verdict(columns, model, found, cycles, reasons)
+
+    @staticmethod
+    def _reasons(columns: TxnColumns, versions: Versions, model: str) -> list[str]:
+        reasons = []
+        if not columns.timed and len(columns) and models.needs_realtime(model):
+            reasons.append(f"the history has no invocations, so nothing is known about realtime, which {model} needs")
+        unclear = versions.repeated + versions.ambiguous
+        if unclear:
+            keys = ", ".join(repr(columns.keys[k]) for k in unclear[:5])
+            reasons.append(
+                f"the same value was, or may have been, written twice to {len(unclear)} keys (such as {keys}): "
+                "nothing can be said about them, because values must be unique for their key"
+            )
+        return reasons
+
+    @staticmethod
+    def _verdict(
+        columns: TxnColumns, model: str, found: list[Found], cycles: CycleSearch, reasons: list[str]
+    ) -> Verdict:
+        evidence = {name for part in found for name in part.evidence}
+        against = {name for name in evidence if models.counts_against(name, model)}
+        judgement: Judgement = "invalid" if against else "unknown" if reasons else "valid"
+        not_, also_not = models.ruled_out(evidence)
+        found.sort(key=lambda part: (not part.evidence & against, _ORDER.get(part.type, 9), part.type))
+        anomalies: list[Anomaly] = [
+            msgspec.structs.replace(anomaly, counts=bool(part.evidence & against))
+            for part in found
+            for anomaly in part.shown
+        ]
+        counts: dict[str, int] = {}
+        for part in found:
+            counts[part.type] = counts.get(part.type, 0) + part.count
+        status = columns.status
+        return Verdict(
+            verdict=worst([judgement]),
+            checker=RwRegister.name,
+            model=model,
+            anomaly_types=sorted(counts),
+            anomaly_counts=counts,
+            not_=not_,
+            also_not=also_not,
+            anomalies=anomalies,
+            reasons=reasons,
+            stats={
+                "transactions": len(columns),
+                "ok": int(np.count_nonzero(status == OK)),
+                "fail": int(np.count_nonzero(status == FAIL)),
+                "info": int(np.count_nonzero(status == INFO)),
+                "keys": len(columns.keys),
+                "micro_ops": len(columns.function),
+                "cyclic_components": cycles.components,
+                "largest_cyclic_component": cycles.largest_component,
+            },
+        )
