@@ -152,7 +152,8 @@ class _Finder:
         self._flat = _Rows(
             knots.first, knots.source, knots.target, knots.kind, np.arange(len(knots.source)), knots.txns
         )
-        self._split = _Rows(*split_graph(knots.first, knots.target, knots.kind, knots.txns), 2 * knots.txns)
+        first, source, target, kind, edge = split_graph(knots.first, knots.target, knots.kind, knots.txns)
+        self._split = _Rows(first, source, target, kind, edge, 2 * knots.txns)
         self._pairs = find_pairs(knots, timing)
         self._done = {kind: np.zeros(knots.nodes, bool) for kind in range(len(NAMES))}
         self._no_rank = np.zeros(knots.nodes + knots.txns, np.int32)

@@ -24,6 +24,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 
 from checkers.list_append_values import Found
 from checkers.list_append_versions import NOBODY, Versions
@@ -56,29 +57,49 @@ def find(columns: TxnColumns, txn: np.ndarray, versions: Versions) -> Iterator[L
     """Every lost append, once, with a read that shows it."""
     if not columns.timed:
         return
-    ok = columns.status[txn] == OK
-    reads = np.flatnonzero((columns.function == READ) & ok & versions.usable[columns.key])
-    last_began = np.full(len(columns.keys), -1, np.int64)
-    np.maximum.at(last_began, columns.key[reads], columns.began[txn[reads]])
-    missed = np.flatnonzero(
-        (columns.function == APPEND)
-        & ok
-        & ((versions.position < 0) | ~versions.agreed[columns.key])
-        & versions.usable[columns.key]
-        & (columns.completed[txn] < last_began[columns.key])
+    status_ok = columns.status == OK
+    newest, best = _newest_shown(
+        versions.start,
+        versions.writer,
+        versions.position,
+        versions.previous_append,
+        versions.usable,
+        versions.fits,
+        columns.function,
+        columns.key,
+        columns.list_start,
+        txn,
+        columns.status,
+        columns.began,
+    )
+    for read in versions.odd_reads:
+        newest[read] = _newest_of_odd(columns, txn, versions, read)
+        if newest[read] != NOBODY and versions.usable[columns.key[read]]:
+            seen = min(columns.began[txn[read]], columns.began[txn[newest[read]]])
+            best[columns.key[read]] = max(best[columns.key[read]], seen)
+    missed = _maybe_lost(
+        versions.position,
+        versions.agreed,
+        versions.usable,
+        columns.function,
+        columns.key,
+        txn,
+        status_ok,
+        columns.completed,
+        best,
     )
     if not len(missed):
         return
-    reads = reads[np.isin(columns.key[reads], columns.key[missed])]
+    wanted = np.zeros(len(columns.keys), bool)
+    wanted[columns.key[missed]] = True
+    reads = np.flatnonzero((columns.function == READ) & wanted[columns.key] & status_ok[txn])
     reads = reads[np.lexsort((columns.began[txn[reads]], columns.key[reads]))]
     missed = missed[np.argsort(columns.key[missed], kind="stable")]
-    newest_of = _Newest(columns, txn, versions).of
-    newest = np.array([newest_of(read) for read in reads.tolist()], np.int64)
     last_seen = _LastSeen(columns, txn, versions)
     for key in np.unique(columns.key[missed]).tolist():
         low, high = np.searchsorted(columns.key[reads], [key, key + 1])
         of_key, began = reads[low:high], columns.began[txn[reads[low:high]]]
-        tops = np.where(newest[low:high] == NOBODY, -1, columns.began[txn[newest[low:high]]])
+        tops = np.where(newest[of_key] == NOBODY, -1, columns.began[txn[newest[of_key]]])
         in_order = last_seen.in_order(key, of_key)
         best_from = np.maximum.accumulate(tops[::-1])[::-1]
         for append in missed[slice(*np.searchsorted(columns.key[missed], [key, key + 1]))].tolist():
@@ -87,47 +108,64 @@ def find(columns: TxnColumns, txn: np.ndarray, versions: Versions) -> Iterator[L
             if first == len(of_key) or best_from[first] <= known:
                 continue
             place = first + int(np.argmax(tops[first:] > known))
-            yield LostAppend(append, int(newest[low + place]), int(of_key[place]))
+            yield LostAppend(append, int(newest[of_key[place]]), int(of_key[place]))
 
 
-class _Newest:
-    """Of the appends of others that a read shows, the one whose transaction began last."""
+def _newest_of_odd(columns: TxnColumns, txn: np.ndarray, versions: Versions, read: int) -> int:
+    """Of the appends of others that a read beside the order shows, the one whose transaction began last."""
 
-    def __init__(self, columns: TxnColumns, txn: np.ndarray, versions: Versions) -> None:
-        self._columns, self._txn, self._versions = columns, txn, versions
-        self._best: dict[int, np.ndarray] = {}
-        """For each key: place in its order → the append up to there whose transaction began last."""
+    def began(append: int) -> int:
+        rolled_back = append == NOBODY or columns.status[txn[append]] == FAIL
+        return -1 if rolled_back else int(columns.began[txn[append]])
 
-    def of(self, read: int) -> int:
-        """NOBODY where it shows none."""
-        columns, versions = self._columns, self._versions
-        odd = versions.odd_writers.get(read)
-        if odd is not None:
-            others = [each for each in odd if self._began(each) >= 0 and self._txn[each] != self._txn[read]]
-            return max(others, key=self._began, default=NOBODY)
-        length = int(columns.list_start[read + 1] - columns.list_start[read])
-        own = int(versions.previous_append[read])
+    others = [each for each in versions.odd_writers[read] if began(each) >= 0 and txn[each] != txn[read]]
+    return max(others, key=began, default=NOBODY)
+
+
+@njit(cache=True)
+def _newest_shown(
+    start, writer, position, previous_append, usable, fits, function, key, list_start, txn, status, began
+):
+    """(newest, best). newest: for each read that fits its key's order, the append of another's, not rolled back, that
+    it shows (before any own one) and whose transaction began last. best: for each key the latest place at which both a
+    read and what it shows may have begun.
+    """
+    top = np.full(len(writer), -1, np.int64)
+    for k in range(len(usable)):
+        known = np.int64(-1)
+        for place in range(start[k], start[k + 1]):
+            mop = writer[place]
+            if mop != NOBODY and status[txn[mop]] != FAIL and (known < 0 or began[txn[mop]] > began[txn[known]]):
+                known = mop
+            top[place] = known
+    newest = np.full(len(function), NOBODY, np.int64)
+    best = np.full(len(usable), -1, np.int64)
+    for mop in range(len(function)):
+        k = key[mop]
+        if function[mop] != READ or not fits[mop] or not usable[k]:
+            continue
+        length = list_start[mop + 1] - list_start[mop]
+        own = previous_append[mop]
         while own >= 0:
-            if versions.position[own] >= 0:
-                length = min(length, int(versions.position[own]))
-            own = int(versions.previous_append[own])
-        return int(self._of_key(int(columns.key[read]))[length - 1]) if length else NOBODY
+            if position[own] >= 0:
+                length = min(length, position[own])
+            own = previous_append[own]
+        if length > 0 and top[start[k] + length - 1] >= 0:
+            newest[mop] = top[start[k] + length - 1]
+            best[k] = max(best[k], min(began[txn[mop]], began[txn[newest[mop]]]))
+    return newest, best
 
-    def _began(self, append: int) -> int:
-        """-1 for nobody's, and for one that was rolled back."""
-        if append == NOBODY or self._columns.status[self._txn[append]] == FAIL:
-            return -1
-        return int(self._columns.began[self._txn[append]])
 
-    def _of_key(self, key: int) -> np.ndarray:
-        if key not in self._best:
-            start = self._versions.start
-            writers = self._versions.writer[start[key] : start[key + 1]]
-            began = np.array([self._began(writer) for writer in writers.tolist()], np.int64)
-            top = np.maximum.accumulate(began)
-            where = np.maximum.accumulate(np.where(began == top, np.arange(len(began)), 0))
-            self._best[key] = np.where(top >= 0, writers[where], NOBODY)
-        return self._best[key]
+@njit(cache=True)
+def _maybe_lost(position, agreed, usable, function, key, txn, status_ok, completed, best):
+    """The appends that the longest list does not show, acknowledged before all that some read shows of its key."""
+    found = [np.int64(0) for _ in range(0)]
+    for mop in range(len(function)):
+        k = key[mop]
+        unseen = function[mop] == APPEND and usable[k] and (position[mop] < 0 or not agreed[k])
+        if unseen and status_ok[txn[mop]] and completed[txn[mop]] < best[k]:
+            found.append(np.int64(mop))
+    return np.array(found, np.int64)
 
 
 class _LastSeen:
