@@ -92,35 +92,61 @@ def calls_by_object(history: History, model: Model) -> list[Calls]:
     nodes = _nodes(history, invocations)
     objects: dict[Hashable, Calls] = {}
     for place in invocations:
-        f = names[history.f[place]]
-        index = int(history.index[place])
-        key, argument = _split(history.value[place], keyed, index, f)
-        end = int(history.pair[place])
-        outcome = INFO if end < 0 else int(history.type[end])
-        if outcome != OK and f in model.read_fs:
+        read = _call_at(history, model, place, keyed)
+        if read is None:
             continue
-        result = None
-        if outcome == OK:
-            answered, result = _split(history.value[end], keyed, int(history.index[end]), f)
-            if f not in model.read_fs:
-                result = None
-            elif answered != key:
-                raise HistoryError(
-                    f"index {history.index[end]}: answers for key {show(answered)}, asked was {show(key)} ({index})"
-                )
-        action = model.action(f, argument, result, int(history.index[end]) if end >= 0 else index)
-        if action is None:
-            continue
-        call = Call(
-            action=action,
-            outcome=outcome,
-            process=int(history.process[place]),
-            place=place,
-            end=NEVER if end < 0 else end,
-            record=int(history.index[end]) if end >= 0 else index,
-        )
-        objects.setdefault(freeze(key, index), Calls(key, keyed, history, nodes, noun=model.noun)).calls.append(call)
+        key, call = read
+        name = freeze(key, int(history.index[place]))
+        calls = objects.get(name)
+        if calls is None:
+            calls = objects[name] = Calls(key, keyed, history, nodes, noun=model.noun)
+        calls.calls.append(call)
     return list(objects.values())
+
+
+def calls_at(
+    history: History, model: Model, places: Sequence[int], key: Any, keyed: bool, nodes: frozenset[str]
+) -> Calls:
+    """The calls of one object, whose invocations' places are known. Raises HistoryError as `calls_by_object` does."""
+    read = [_call_at(history, model, place, keyed) for place in places]
+    return Calls(key, keyed, history, nodes, [each[1] for each in read if each is not None], model.noun)
+
+
+def nodes_of(history: History) -> frozenset[str]:
+    """All nodes that the clients used; none where some op does not say which."""
+    return _nodes(history, np.flatnonzero(history.client & (history.type == INVOKE)).tolist())
+
+
+def _call_at(history: History, model: Model, place: int, keyed: bool) -> tuple[Any, Call] | None:
+    """(key, call) of an invocation; None for a read that failed, and for what says nothing."""
+    f = history.f_names[history.f[place]]
+    index = int(history.index[place])
+    key, argument = _split(history.value[place], keyed, index, f)
+    end = int(history.pair[place])
+    outcome = INFO if end < 0 else int(history.type[end])
+    if outcome != OK and f in model.read_fs:
+        return None
+    result = None
+    if outcome == OK:
+        answered, result = _split(history.value[end], keyed, int(history.index[end]), f)
+        if f not in model.read_fs:
+            result = None
+        elif answered != key:
+            raise HistoryError(
+                f"index {history.index[end]}: answers for key {show(answered)}, asked was {show(key)} ({index})"
+            )
+    action = model.action(f, argument, result, int(history.index[end]) if end >= 0 else index)
+    if action is None:
+        return None
+    call = Call(
+        action=action,
+        outcome=outcome,
+        process=int(history.process[place]),
+        place=place,
+        end=NEVER if end < 0 else end,
+        record=int(history.index[end]) if end >= 0 else index,
+    )
+    return key, call
 
 
 def _keyed(history: History, model: Model, invocations: Sequence[int]) -> bool:

@@ -111,6 +111,11 @@ class Budget:
     deadline: float
     configurations: int
 
+    @property
+    def bytes(self) -> int:
+        """The memory for them."""
+        return self.configurations * CONFIGURATION_BYTES
+
     @classmethod
     def of(cls, time_s: float, memory_mb: int) -> Budget:
         """From now on, so many seconds and megabytes."""
@@ -122,6 +127,7 @@ class Outcome:
     """linearizable: None where the budget ran out. completed: how many completions were placed, of all.
 
     stuck: the operation that could not be placed, or at which the search gave up. states: those possible just before.
+    ordered: what completed before `stuck` is known to have an order. complete: no such order leads to another state.
     violation, proof: from an algorithm that finds no stuck operation: what is wrong, as a whole sentence without the
     object's name (`client` numbers may be left out), and operations that prove it whatever else happened.
     """
@@ -132,6 +138,8 @@ class Outcome:
     stuck: Operation | None = None
     states: list[State] = field(default_factory=list)
     configurations_max: int = 1
+    ordered: bool = True
+    complete: bool = True
     violation: str = ""
     proof: Sequence[Operation] = ()
 

@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from checkers.call_columns import calls_of
 from checkers.linearizable_model import NEVER
 from checkers.values import freeze
 from harness.history import INFO, INVOKE, OK, History
+from harness.value_columns import NO_NUMBER, PAIR, ValueColumns
 
 READ, WRITE, CAS = range(3)
 """Kinds of calls. A cas from a value to itself is a READ."""
@@ -52,14 +54,58 @@ class RegisterColumns:
         return len(self.start) - 1
 
 
-def from_objects(history: History, initial: Hashable) -> RegisterColumns | None:
-    """The columns of a history whose values are objects; None for one that the checker of single calls must refuse.
+def columns_of(history: History, initial: Hashable) -> RegisterColumns | None:
+    """The columns of a history of registers; None for one that `checkers.linearizable_calls` must judge, or refuse.
 
     initial: the value before any write, as `checkers.values.freeze` gives it.
     """
     codes = _codes(history)
     if codes is None:
         return None
+    if history.numbers is not None and (initial is None or type(initial) is int):
+        columns = _from_numbers(history, history.numbers, codes, initial)
+        if columns is not None:
+            return columns
+    return _from_objects(history, codes, initial)
+
+
+def _from_numbers(
+    history: History, numbers: ValueColumns, codes: np.ndarray, initial: int | None
+) -> RegisterColumns | None:
+    """Columns from the reader's; None where some value is no number, pair or key with one."""
+    calls = calls_of(history)
+    if calls is None or (initial is not None and not NO_NUMBER < initial < 2**63):
+        return None
+    kind = codes[calls.f]
+    is_read = (kind == READ) & (calls.outcome == OK)
+    shapes = numbers.shape[calls.completed[is_read]]
+    if calls.keyed and (shapes != PAIR).any():
+        return None
+    if (calls.answered[is_read] == PAIR).any() or ((calls.asked == PAIR) != (kind == CAS))[kind != READ].any():
+        return None
+    old = np.where(kind == READ, calls.answered_first, calls.asked_first)
+    new = np.where(kind == CAS, calls.asked_second, calls.asked_first)
+    kind = np.where((kind == CAS) & (old == new), READ, kind)
+    kept = (calls.outcome == OK) | (kind != READ)
+    keys, register = np.unique(calls.key[kept], return_inverse=True)
+    return group(
+        len(keys),
+        register,
+        kind[kept],
+        calls.outcome[kept],
+        old[kept],
+        new[kept],
+        calls.invoked[kept],
+        np.where(calls.outcome == INFO, NEVER, calls.completed)[kept],
+        NO_NUMBER if initial is None else initial,
+        len(history),
+        keys.tolist() if calls.keyed else [None] * len(keys),
+        calls.keyed,
+    )
+
+
+def _from_objects(history: History, codes: np.ndarray, initial: Hashable) -> RegisterColumns | None:
+    """Columns from the values as objects; None where some value has another shape."""
     places = np.flatnonzero(history.client & (history.type == INVOKE))
     ends = history.pair[places]
     outcomes = np.where(ends < 0, INFO, history.type[ends]).astype(np.int8)
@@ -117,8 +163,20 @@ def from_objects(history: History, initial: Hashable) -> RegisterColumns | None:
         registers_of = np.array(register, np.int32)
     kept = (outcomes == OK) | (fs != READ)
     returned = np.where(outcomes == INFO, NEVER, ends)
-    parts = [each[kept] for each in (registers_of, fs, outcomes, olds, news, places, returned)]
-    return group(len(keys), *parts, 0, len(history), keys, keyed)
+    return group(
+        len(keys),
+        registers_of[kept],
+        fs[kept],
+        outcomes[kept],
+        olds[kept],
+        news[kept],
+        places[kept],
+        returned[kept],
+        0,
+        len(history),
+        keys,
+        keyed,
+    )
 
 
 def group(
@@ -222,7 +280,7 @@ def _group(
         while mask < 4 * (start[i + 1] - start[i]) + 4:
             mask *= 2
         mask -= 1
-        place = _hashed(initial, mask)
+        place = hashed(initial, mask)
         held[place], number[place], stamp[place] = initial, 0, i
         count = 1
         for j in range(start[i], start[i + 1]):
@@ -231,7 +289,7 @@ def _group(
                 if kind[call] == (WRITE if side == 0 else READ):
                     continue
                 value = old[call] if side == 0 else new[call]
-                place = _hashed(value, mask)
+                place = hashed(value, mask)
                 while stamp[place] == i and held[place] != value:
                     place = (place + 1) & mask
                 if stamp[place] != i:
@@ -246,7 +304,7 @@ def _group(
 
 
 @njit(cache=True)
-def _hashed(value: int, mask: int) -> int:
+def hashed(value: int, mask: int) -> int:
     """A place in a table of mask + 1 (a power of two) for a number."""
     mixed = np.uint64(value) * np.uint64(0x9E3779B97F4A7C15)
-    return np.int64((mixed ^ (mixed >> np.uint64(32))) & np.uint64(mask))
+    return np.int64((mixed ^ (mixed >> np.uint64(32))) & np.uint64(mask))  # type: ignore[return-value]

@@ -217,7 +217,7 @@ def test_what_only_realtime_proves_does_not_count_against_a_model_without_it() -
 
 
 def test_out_of_budget_is_unknown_and_says_how_far_it_got() -> None:
-    recorded = history(*done(0, "write", 1), *done(0, "read", None, 1))
+    recorded = history(*done(0, "write", 1), *done(0, "write", 1))
     options = asked("linearizable")
     verdict = Linearizable().check(recorded, type(options)(model="linearizable", time_budget_s=-1.0))
     assert verdict.verdict == "unknown"
