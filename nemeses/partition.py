@@ -8,6 +8,7 @@ time, and see what a cut-off node answers. Counters of the rules say how many pa
     one               one node alone
     majorities-ring   every node hears a majority, and no two the same (4 nodes or more)
     bridge            two halves that both hear one node between them (3 nodes or more)
+    primary           whoever leads when the fault begins, alone; only when asked for, of a database that can say who
 """
 
 from __future__ import annotations
@@ -17,14 +18,18 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from harness.errors import InfrastructureError
 from harness.fault import Fault
 from harness.nodes.base import CommandFailed, Node, node_named
 from harness.options import Option
+from harness.target import HasPrimaries
 from nemeses.base import Setting
 from nemeses.choose import on_each
 
 LEAST_NODES: Final[dict[str, int]] = {"halves": 2, "one": 2, "majorities-ring": 4, "bridge": 3}
-"""Shape → how many nodes it needs."""
+"""Shape → how many nodes it needs; those that a mix is drawn from."""
+PRIMARY: Final = "primary"
+"""The shape that only a look at the cluster can tell: it is drawn when the fault is injected."""
 CONFIRM_S = 0.3
 """How long an inject waits to see a first dropped packet; a quieter cluster confirms at the heal."""
 SEND_A_PACKET = "import socket,sys;socket.socket({family},socket.SOCK_DGRAM).sendto(b'faultline',(sys.argv[1],9))"
@@ -72,7 +77,7 @@ class Partition:
 
     kind = "partition"
     options: Mapping[str, Option] = {
-        "partition-shape": Option("mix", "who is cut from whom", ("mix", *LEAST_NODES)),
+        "partition-shape": Option("mix", "who is cut from whom", ("mix", *LEAST_NODES, PRIMARY)),
         "partition-direction": Option("mix", "whether cuts are one-way", ("mix", "both", "one-way")),
     }
 
@@ -84,6 +89,8 @@ class Partition:
         shape = setting.options.get("partition-shape", "mix")
         if LEAST_NODES.get(shape, 0) > len(nodes):
             return f"partition-shape={shape} needs {LEAST_NODES[shape]} nodes, there are {len(nodes)}"
+        if shape == PRIMARY and not isinstance(setting.target, HasPrimaries):
+            return f"partition-shape={PRIMARY} needs a database that can say who leads"
         sender, receiver, key = nodes[0], nodes[1], "proof"
         try:
             receiver.agent.request("drop", key=key, sources=[sender.address])
@@ -106,11 +113,14 @@ class Partition:
         shape = drawn if asked == "mix" else asked
         direction = setting.options.get("partition-direction", "mix")
         one_way = one_way if direction == "mix" else direction == "one-way"
+        if shape == PRIMARY:
+            return names, {"shape": shape, "one_way": one_way, "reverse": reverse}
         drops = cut(shape, order, one_way, reverse)
         return list(drops), {"shape": shape, "one_way": one_way, "cut": drops}
 
     def inject(self, setting: Setting, fault: Fault) -> dict[str, Any]:
-        key, drops = _key(fault), fault.params["cut"]
+        key = _key(fault)
+        drops = fault.params["cut"] if "cut" in fault.params else _primary_cut(setting, fault)
 
         def close(node: Node) -> int:
             addresses = [node_named(setting.cluster, other).address for other in drops[node.name]]
@@ -118,14 +128,24 @@ class Partition:
 
         rules = on_each(setting.cluster, drops, close)
         packets = on_each(setting.cluster, drops, lambda node: _await_packets(node, key, CONFIRM_S))
-        return {"rules": rules, "dropped": packets, "took_effect": any(packets.values())}
+        return {"cut": drops, "rules": rules, "dropped": packets, "took_effect": any(packets.values())}
 
     def heal(self, setting: Setting, fault: Fault) -> dict[str, Any]:
         def reopen(node: Node) -> int:
             return int(node.agent.request("undrop", key=_key(fault))["packets"])
 
-        packets = on_each(setting.cluster, fault.params["cut"], reopen)
+        packets = on_each(setting.cluster, fault.params.get("cut", fault.nodes), reopen)
         return {"dropped": packets, "took_effect": True} if any(packets.values()) else {"healed": True}
+
+
+def _primary_cut(setting: Setting, fault: Fault) -> Cut:
+    """The primary alone; the first of several. Raises InfrastructureError when nobody leads now."""
+    assert isinstance(setting.target, HasPrimaries)
+    leaders = setting.target.primaries(setting.cluster)
+    if not leaders:
+        raise InfrastructureError("no node leads: there is no primary to cut off")
+    order = [leaders[0], *(name for name in fault.nodes if name != leaders[0])]
+    return cut("one", order, fault.params["one_way"], fault.params["reverse"])
 
 
 def _key(fault: Fault) -> str:

@@ -12,9 +12,10 @@ import pytest
 
 from targets.cassandra.target import Cassandra
 from targets.etcd.target import Etcd
+from targets.redis.target import Redis
 from tests.e2e.runs import Ran, need_docker, run
 
-ETCD, CASSANDRA = Etcd.default_image, Cassandra.default_image
+ETCD, CASSANDRA, REDIS = Etcd.default_image, Cassandra.default_image, Redis.default_image
 ALL_FAULTS = ("partition", "kill", "pause", "clock")
 HOT_KEYS = "keys=10,writes-per-key=4"
 QUICK_DEADLOCKS = "deadlock_timeout_ms=20"
@@ -116,6 +117,26 @@ class TestE1StaleSerializableReads:
         assert_clean(ran, oks=20_000, fs=("read",), faults=ALL_FAULTS)
 
 
+class TestC1StaleAndLostReadsAtOne:
+    common = ("--target", "cassandra", "--workload", "register", "--faults", "partition", "--time", "40")
+
+    @pytest.fixture(autouse=True)
+    def docker(self) -> None:
+        need_docker(CASSANDRA)
+
+    @pytest.mark.docker
+    def test_dirty(self, tmp_path: Path) -> None:
+        ran = run(tmp_path, *self.common, "--opts", "ops=read-write,writes=one,reads=one")
+        assert ran.code == 1
+        assert ran.effective("partition") > 0
+        assert_found(ran, "stale-read", at_least=20)
+
+    @pytest.mark.docker
+    def test_clean(self, tmp_path: Path) -> None:
+        ran = run(tmp_path, *self.common)
+        assert_clean(ran, oks=200, fs=("read", "write", "cas"), faults=("partition",))
+
+
 class TestC2VanishedWritesUnderASkewedClock:
     common = ("--target", "cassandra", "--workload", "register", "--faults", "clock")
     ahead = "clock-offset=60,hold=25"
@@ -161,3 +182,24 @@ class TestC3LostUpdateByReadCheckWrite:
     def test_clean(self, tmp_path: Path) -> None:
         ran = run(tmp_path, *self.common, "--faults", ",".join(ALL_FAULTS), "--time", "90")
         assert_clean(ran, oks=200, fs=("read", "write", "cas"), faults=ALL_FAULTS)
+
+
+class TestR1WritesLostInAFailover:
+    common = ("--target", "redis", "--workload", "register")
+
+    @pytest.fixture(autouse=True)
+    def docker(self) -> None:
+        need_docker(REDIS)
+
+    @pytest.mark.docker
+    def test_dirty(self, tmp_path: Path) -> None:
+        options = "partition-shape=primary,partition-direction=both"
+        ran = run(tmp_path, *self.common, "--faults", "partition", "--time", "45", "--rate", "60", "--opts", options)
+        assert ran.code == 1
+        assert ran.effective("partition") > 0
+        assert_found(ran, "lost-write")
+
+    @pytest.mark.docker
+    def test_clean(self, tmp_path: Path) -> None:
+        ran = run(tmp_path, *self.common, "--nodes", "1", "--faults", "none", "--time", "15")
+        assert_clean(ran, oks=5_000, fs=("read", "write", "cas"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Iterator
 
@@ -80,6 +81,23 @@ def test_one_node_alone(setting: Setting):
     assert "took_effect" not in NEMESES["partition"].heal(setting, fault), "idempotent"
     n1.run("iptables", "-D", "INPUT", "-s", "192.0.2.1", "-j", "ACCEPT")
     setting.target.await_node(n1, 20.0)
+
+
+def test_the_primary_alone_whoever_it_is_when_the_fault_begins(setting: Setting):
+    shaped = {**setting.options, "partition-shape": "primary", "partition-direction": "both"}
+    setting = Setting(setting.cluster, setting.target, setting.stall_gate, shaped)
+    assert NEMESES["partition"].prove(setting) is None
+    nodes, params = NEMESES["partition"].plan(setting, random.Random(1))
+    assert nodes == ["n1", "n2", "n3"] and "cut" not in params
+    [leader] = setting.target.primaries(setting.cluster)
+    fault = Fault(3, "partition", "partition", nodes, params)
+    observed = NEMESES["partition"].inject(setting, fault)
+    assert observed["took_effect"]
+    followers = [node for node in nodes if node != leader]
+    assert observed["cut"] == {leader: followers} | {node: [leader] for node in followers}
+    assert NEMESES["partition"].heal(setting, fault)["took_effect"]
+    for node in setting.cluster.nodes:
+        setting.target.await_node(node, 20.0)
 
 
 def test_one_way(setting: Setting):
