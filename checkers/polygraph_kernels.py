@@ -1,0 +1,455 @@
+"""Compiled parts of the polygraph: replaying transactions one after the other, and reachability as bit sets.
+
+`replay` lets every node happen as soon as it may, in an order that a hint prefers, and decides as it goes which version
+of each key is next: a write waits until all readers of the present version have begun; where transactions have a start
+and a commit (`split`), one that has started holds the keys that it writes until it commits. What is left in the end
+waits for one another.
+
+Cost: replay O(e log n) mostly; reachability O(e × columns / 64).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+
+@njit(cache=True)
+def topological(first, order, target, nodes):
+    """Kahn's algorithm; shorter than `nodes` if there is a cycle."""
+    missing = np.zeros(nodes, np.int32)
+    for i in range(len(order)):
+        missing[target[order[i]]] += 1
+    result = np.empty(nodes, np.int32)
+    count = 0
+    for node in range(nodes):
+        if missing[node] == 0:
+            result[count] = node
+            count += 1
+    at = 0
+    while at < count:
+        node = result[at]
+        at += 1
+        for i in range(first[node], first[node + 1]):
+            other = target[order[i]]
+            missing[other] -= 1
+            if missing[other] == 0:
+                result[count] = other
+                count += 1
+    return result[:count]
+
+
+@njit(cache=True)
+def _push(heap_key, heap_node, size, key, node):
+    at = size
+    while at > 0:
+        above = (at - 1) >> 1
+        if heap_key[above] <= key:
+            break
+        heap_key[at] = heap_key[above]
+        heap_node[at] = heap_node[above]
+        at = above
+    heap_key[at] = key
+    heap_node[at] = node
+    return size + 1
+
+
+@njit(cache=True)
+def _pop(heap_key, heap_node, size):
+    """Takes the first one out; it is then at place size - 1."""
+    key, node = heap_key[0], heap_node[0]
+    size -= 1
+    last_key, last_node = heap_key[size], heap_node[size]
+    at = 0
+    while True:
+        below = 2 * at + 1
+        if below >= size:
+            break
+        if below + 1 < size and heap_key[below + 1] < heap_key[below]:
+            below += 1
+        if heap_key[below] >= last_key:
+            break
+        heap_key[at] = heap_key[below]
+        heap_node[at] = heap_node[below]
+        at = below
+    heap_key[at] = last_key
+    heap_node[at] = last_node
+    heap_key[size] = key
+    heap_node[size] = node
+    return size
+
+
+COMMIT, READ_ONLY, AT_ONCE, EARLY = 0, 1, 2, 3
+"""What goes first: commits, then transactions that write nothing, then those that can commit at once."""
+_CLASS = np.int64(1) << 40
+
+
+@njit(cache=True)
+def replay(
+    first,
+    order,
+    target,
+    txns,
+    split,
+    priority,
+    key_start,
+    writer,
+    key_of_version,
+    reader_start,
+    reader,
+    write_first,
+    write_version,
+    read_first,
+    read_version,
+):
+    """Returns (done, current, holder, rank): for each node its turn, -1 if it never came; for each key the version that
+    stands there in the end and the transaction that holds it, -1 for none; for each version its place in its key.
+
+    first, order, target: the known edges by source. priority: int64[txns], lower goes first. write_first,
+    write_version, read_first, read_version: the versions that each transaction wrote and read.
+    """
+    nodes = len(first) - 1
+    keys = len(key_start) - 1
+    done = np.full(nodes, -1, np.int64)
+    current = np.full(keys, -1, np.int64)
+    holder = np.full(keys, -1, np.int64)
+    pending = np.zeros(keys, np.int64)
+    installed = np.zeros(keys, np.int64)
+    rank = np.full(len(writer), -1, np.int64)
+    head = np.full(keys, -1, np.int64)
+    tail = np.full(keys, -1, np.int64)
+    behind = np.full(len(writer), -1, np.int64)
+    parked = np.zeros(len(writer), np.bool_)
+    missing = np.zeros(nodes, np.int64)
+    for i in range(len(order)):
+        missing[target[order[i]]] += 1
+    capacity = 4 * nodes + 64
+    heap_key = np.empty(capacity, np.int64)
+    heap_node = np.empty(capacity, np.int64)
+    size = 0
+    woken = np.empty(len(writer) + len(reader) + 16, np.int64)
+    turn = 0
+    swept = False
+    while True:
+        if size == 0:
+            if swept:
+                break
+            swept = True
+            for node in range(nodes):
+                if done[node] < 0 and missing[node] == 0:
+                    rating = COMMIT
+                    if node < txns:
+                        if write_first[node] == write_first[node + 1]:
+                            rating = READ_ONLY
+                        else:
+                            rating = AT_ONCE
+                    hint = priority[node % txns] if node < txns or (split and node < 2 * txns) else 0
+                    size = _push(heap_key, heap_node, size, rating * _CLASS + hint, node)
+            if size == 0:
+                break
+        size = _pop(heap_key, heap_node, size)
+        rating, node = heap_key[size] // _CLASS, heap_node[size]
+        if done[node] >= 0 or missing[node] > 0:
+            continue
+        is_start = node < txns
+        is_commit = (txns <= node < 2 * txns) if split else is_start
+        txn = node - txns if is_commit and split else node
+        blocked = False
+        wait = False
+        if is_start or is_commit:
+            for i in range(write_first[txn], write_first[txn + 1]):
+                version = write_version[i]
+                key = key_of_version[version]
+                unread = pending[key]
+                if unread > 0 and is_start:
+                    for j in range(read_first[txn], read_first[txn + 1]):
+                        if read_version[j] == current[key]:
+                            unread -= 1
+                            break
+                if split and is_start:
+                    if holder[key] >= 0:
+                        blocked = True
+                    elif unread > 0 and rating < EARLY:
+                        wait = True
+                    else:
+                        continue
+                elif unread > 0:
+                    blocked = True
+                else:
+                    continue
+                if not parked[version]:
+                    parked[version] = True
+                    behind[version] = -1
+                    if head[key] < 0:
+                        head[key] = version
+                    else:
+                        behind[tail[key]] = version
+                    tail[key] = version
+            writes = write_first[txn] < write_first[txn + 1]
+            if split and is_start and writes and rating < EARLY and missing[node + txns] > 1:
+                wait = True
+        woken_count = 0
+        if blocked or wait:
+            for i in range(write_first[txn], write_first[txn + 1]):
+                version = write_version[i]
+                key = key_of_version[version]
+                if not parked[version] and head[key] >= 0:
+                    woken[woken_count] = key
+                    woken_count += 1
+            if wait and not blocked:
+                if size + 2 >= capacity:
+                    capacity *= 2
+                    grown_key = np.empty(capacity, np.int64)
+                    grown_node = np.empty(capacity, np.int64)
+                    grown_key[:size] = heap_key[:size]
+                    grown_node[:size] = heap_node[:size]
+                    heap_key, heap_node = grown_key, grown_node
+                size = _push(heap_key, heap_node, size, EARLY * _CLASS + priority[txn], node)
+        else:
+            done[node] = turn
+            turn += 1
+            swept = False
+            if is_start:
+                for i in range(read_first[txn], read_first[txn + 1]):
+                    version = read_version[i]
+                    key = key_of_version[version]
+                    if current[key] != version:
+                        continue
+                    pending[key] -= 1
+                    if pending[key] == 0:
+                        woken[woken_count] = key
+                        woken_count += 1
+                    elif pending[key] == 1:
+                        for j in range(reader_start[version], reader_start[version + 1]):
+                            last = reader[j]
+                            if done[last] < 0 and missing[last] == 0:
+                                woken[woken_count] = -1 - last
+                                woken_count += 1
+            if is_start and split:
+                for i in range(write_first[txn], write_first[txn + 1]):
+                    holder[key_of_version[write_version[i]]] = txn
+            if is_commit:
+                for i in range(write_first[txn], write_first[txn + 1]):
+                    version = write_version[i]
+                    key = key_of_version[version]
+                    holder[key] = -1
+                    current[key] = version
+                    rank[version] = installed[key]
+                    installed[key] += 1
+                    unread = 0
+                    for j in range(reader_start[version], reader_start[version + 1]):
+                        if done[reader[j]] < 0:
+                            unread += 1
+                    pending[key] = unread
+                    woken[woken_count] = key
+                    woken_count += 1
+            for i in range(first[node], first[node + 1]):
+                other = target[order[i]]
+                missing[other] -= 1
+                push = other
+                rating = COMMIT
+                if missing[other] == 0:
+                    if other < txns:
+                        rating = READ_ONLY if write_first[other] == write_first[other + 1] else AT_ONCE
+                elif (
+                    split
+                    and missing[other] == 1
+                    and txns <= other < 2 * txns
+                    and done[other - txns] < 0
+                    and missing[other - txns] == 0
+                ):
+                    push = other - txns
+                    rating = AT_ONCE
+                else:
+                    continue
+                hint = priority[push % txns] if push < txns or (split and push < 2 * txns) else 0
+                if size + 2 >= capacity:
+                    capacity *= 2
+                    grown_key = np.empty(capacity, np.int64)
+                    grown_node = np.empty(capacity, np.int64)
+                    grown_key[:size] = heap_key[:size]
+                    grown_node[:size] = heap_node[:size]
+                    heap_key, heap_node = grown_key, grown_node
+                size = _push(heap_key, heap_node, size, rating * _CLASS + hint, push)
+        for i in range(woken_count):
+            if woken[i] < 0:
+                push = -1 - woken[i]
+                rating = READ_ONLY if write_first[push] == write_first[push + 1] else AT_ONCE
+            else:
+                key = woken[i]
+                version = head[key]
+                if version < 0:
+                    continue
+                head[key] = behind[version]
+                parked[version] = False
+                push = writer[version]
+                rating = AT_ONCE
+                if split and done[push] >= 0:
+                    push += txns
+                    rating = COMMIT
+            if size + 2 >= capacity:
+                capacity *= 2
+                grown_key = np.empty(capacity, np.int64)
+                grown_node = np.empty(capacity, np.int64)
+                grown_key[:size] = heap_key[:size]
+                grown_node[:size] = heap_node[:size]
+                heap_key, heap_node = grown_key, grown_node
+            size = _push(heap_key, heap_node, size, rating * _CLASS + priority[push % txns], push)
+    return done, current, holder, rank
+
+
+@njit(cache=True)
+def waits(done, current, holder, txns, split, key_start, writer, reader_start, reader):
+    """What the nodes that never came wait for beside known edges: int64[3, e], (place, first, second). Each is an edge
+    that holds because version `first` is before `second`: rw from the reader at a place of `reader`; ww if it is -1.
+    """
+    shift = txns if split else 0
+    capacity = 1024
+    columns = np.empty((3, capacity), np.int64)
+    count = 0
+    for key in range(len(key_start) - 1):
+        version = current[key]
+        held = current[key] * 0 - 1
+        for own in range(key_start[key], key_start[key + 1]):
+            if writer[own] == holder[key]:
+                held = own
+        for other in range(key_start[key], key_start[key + 1]):
+            late = writer[other]
+            if done[late + shift] >= 0:
+                continue
+            sources = reader_start[version + 1] - reader_start[version] if version >= 0 else 0
+            for j in range(-1, sources):
+                if j < 0:
+                    if held < 0 or held == other:
+                        continue
+                    place, before = np.int64(-1), held
+                else:
+                    place, before = np.int64(reader_start[version] + j), version
+                    if done[reader[place]] >= 0 or reader[place] == late:
+                        continue
+                if count == capacity:
+                    capacity *= 2
+                    grown = np.empty((3, capacity), np.int64)
+                    grown[:, :count] = columns[:, :count]
+                    columns = grown
+                columns[0, count] = place
+                columns[1, count] = before
+                columns[2, count] = other
+                count += 1
+    return columns[:, :count].copy()
+
+
+@njit(cache=True)
+def reach(first, order, target, topological_order, column, words):
+    """uint64[nodes, words]: for each node which columns it leads to. column: int64[nodes], -1 where a node is none."""
+    bits = np.zeros((len(topological_order), words), np.uint64)
+    for i in range(len(topological_order) - 1, -1, -1):
+        node = topological_order[i]
+        row = bits[node]
+        for j in range(first[node], first[node + 1]):
+            other = target[order[j]]
+            below = bits[other]
+            for word in range(words):
+                row[word] |= below[word]
+            at = column[other]
+            if at >= 0:
+                row[at >> 6] |= np.uint64(1) << np.uint64(at & 63)
+    return bits
+
+
+@njit(cache=True)
+def _leads(bits, node, at):
+    return at >= 0 and (bits[node, at >> 6] >> np.uint64(at & 63)) & np.uint64(1) != 0
+
+
+@njit(cache=True)
+def impossible_orders(
+    bits, column, txns, split, key_start, square, writer, reader_start, reader, reads_count, no, stamp, again
+):
+    """Marks in `no` (uint8, a square for each key from square[key] on) which version can't be before which.
+
+    reads_count: whether rw edges matter. again: look at orders that are known to hold, too (see `newly_forced`).
+    """
+    shift = txns if split else 0
+    for key in range(len(key_start) - 1):
+        low, width = key_start[key], key_start[key + 1] - key_start[key]
+        for i in range(width):
+            version = low + i
+            own = column[writer[version] + shift]
+            for j in range(width):
+                at = square[key] + i * width + j
+                if i == j or no[at] != 0 or (stamp[at] != 0 and not again):
+                    continue
+                other = writer[low + j]
+                closed = _leads(bits, other, own)
+                if not closed and reads_count:
+                    for place in range(reader_start[version], reader_start[version + 1]):
+                        if reader[place] != other and _leads(bits, other + shift, column[reader[place]]):
+                            closed = True
+                            break
+                if closed:
+                    no[at] = 1
+
+
+@njit(cache=True)
+def newly_forced(no, stamp, now, key_start, square, writer, turn, shift):
+    """Orders that follow, as their reverse is impossible: (first, second) of those whose edges say something new, and a
+    pair of versions that can't come in either order, (-1, -1) if there is none. Marks them in `stamp` with `now`.
+
+    stamp: uint16, as `no`: the round in which version i was found to be before j, 0 for none. turn: place of each node
+    in a topological order.
+    """
+    capacity = 1024
+    firsts = np.empty(capacity, np.int64)
+    seconds = np.empty(capacity, np.int64)
+    count = 0
+    fresh = 0
+    for key in range(len(key_start) - 1):
+        low, width = key_start[key], key_start[key + 1] - key_start[key]
+        base = square[key]
+        changed = False
+        for i in range(width):
+            for j in range(width):
+                if i == j or no[base + j * width + i] == 0:
+                    continue
+                if stamp[base + i * width + j] != 0 and no[base + i * width + j] == 0:
+                    continue
+                if no[base + i * width + j] != 0:
+                    return firsts[:0].copy(), seconds[:0].copy(), low + i, low + j, fresh
+                stamp[base + i * width + j] = now
+                fresh += 1
+                changed = True
+        if not changed:
+            continue
+        turns = np.empty(width, np.int64)
+        for i in range(width):
+            turns[i] = turn[writer[low + i] + shift]
+        by_turn = np.argsort(turns)
+        kept = np.empty(width, np.int64)
+        for a in range(width):
+            i = by_turn[a]
+            kept_count = 0
+            for b in range(width):
+                j = by_turn[b]
+                if stamp[base + i * width + j] == 0:
+                    continue
+                needed = True
+                if b > a:
+                    for c in range(kept_count):
+                        if stamp[base + kept[c] * width + j] != 0:
+                            needed = False
+                            break
+                    if needed:
+                        kept[kept_count] = j
+                        kept_count += 1
+                if needed and stamp[base + i * width + j] == now:
+                    if count == capacity:
+                        capacity *= 2
+                        grown = np.empty((2, capacity), np.int64)
+                        grown[0, :count] = firsts[:count]
+                        grown[1, :count] = seconds[:count]
+                        firsts, seconds = grown[0], grown[1]
+                    firsts[count] = low + i
+                    seconds[count] = low + j
+                    count += 1
+    return firsts[:count].copy(), seconds[:count].copy(), -1, -1, fresh
