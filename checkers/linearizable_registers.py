@@ -18,9 +18,9 @@ from checkers.linearizable_model import Budget, Outcome, State
 from checkers.linearizable_trouble import Objects, Trouble
 from checkers.register_columns import READ, RegisterColumns
 from checkers.register_model import Register
-from checkers.register_search import UNDECIDED, VALID, Found, RegisterSearch
+from checkers.register_search import INVALID, UNDECIDED, VALID, Found, RegisterSearch
 from checkers.register_zones_wording import violation_of
-from harness.history import FAIL, INFO, History
+from harness.history import FAIL, INFO, OK, History
 
 EXPLAIN_S, EXPLAIN_MB = 2.0, 256
 """What finding out how far an order of one register exists may cost, at most."""
@@ -32,24 +32,28 @@ def judge(history: History, model: Register, budget: Budget) -> Objects | None:
     if columns is None:
         return None
     judged = _Registers(history, model, columns, budget)
-    happened = columns.outcome != FAIL
     return Objects(
         count=len(columns),
-        operations=int(np.count_nonzero(happened)),
+        operations=int(np.count_nonzero(columns.outcome != FAIL)),
         crashed=int(np.count_nonzero(columns.outcome == INFO)),
         troubles=judged.troubles(),
-        configurations_max=judged.search.configurations_max,
+        configurations_max=judged.search.configurations_max if judged.search else min(len(columns), 1),
     )
 
 
 class _Registers:
-    """All registers, judged."""
+    """All registers, judged. judged: int8[k], as the search has it."""
 
     def __init__(self, history: History, model: Register, columns: RegisterColumns, budget: Budget) -> None:
-        self.history, self.model, self.columns, self.budget = history, model, columns, budget
+        self.history, self.model, self.columns = history, model, columns
         self.zones = register_zones.judge(columns)
-        self.search = RegisterSearch(columns)
-        self.search.judge(self.zones.verdict == register_zones.UNDECIDED, budget)
+        self.judged = np.where(self.zones.verdict == register_zones.BROKEN, INVALID, VALID)
+        self.searched = self.zones.verdict == register_zones.UNDECIDED
+        self.search: RegisterSearch | None = None
+        if self.searched.any():
+            self.search = RegisterSearch(columns)
+            self.search.judge(self.searched, budget)
+            self.judged[self.searched] = self.search.judged[self.searched]
 
     @cached_property
     def nodes(self) -> frozenset[str]:
@@ -57,70 +61,56 @@ class _Registers:
 
     def troubles(self) -> Iterator[Trouble]:
         """Those that are not known to be linearizable, the ones with the fewest crashed calls first."""
-        by_zones = self.zones.verdict
-        broken = (by_zones == register_zones.BROKEN) | (
-            (by_zones == register_zones.UNDECIDED) & self.by_search_not_valid
-        )
-        start, crashed = self.columns.start, np.cumsum(np.append(0, self.columns.outcome == INFO))
-        unknown = crashed[start[1:]] - crashed[start[:-1]]
-        which = np.flatnonzero(broken)
-        for register in which[np.lexsort((np.diff(start)[which], unknown[which]))].tolist():
+        which = np.flatnonzero(self.judged != VALID)
+        if not len(which):
+            return
+        start, unknown = self.columns.start, np.append(0, np.cumsum(self.columns.outcome == INFO))
+        crashed = unknown[start[1:]] - unknown[start[:-1]]
+        for register in which[np.lexsort((np.diff(start)[which], crashed[which]))].tolist():
             yield _Register(self, register)
-
-    @property
-    def by_search_not_valid(self) -> np.ndarray:
-        return self.search.judged != VALID
 
 
 class _Register(Trouble):
-    """One register. calls: in the order of the columns, from `first` on."""
+    """One register. Its calls are those of the columns from `first` on, in their order."""
 
     def __init__(self, registers: _Registers, register: int) -> None:
         columns = registers.columns
         self._registers, self._register = registers, register
         self._first = int(columns.start[register])
         places = columns.invoked[self._first : columns.start[register + 1]].tolist()
-        key = columns.key[register]
-        super().__init__(
-            calls_at(registers.history, registers.model, places, key, columns.keyed, registers.nodes),
-            None if self._is_undecided else False,
+        calls = calls_at(
+            registers.history, registers.model, places, columns.key[register], columns.keyed, registers.nodes
         )
-
-    @property
-    def _is_by_zones(self) -> bool:
-        return bool(self._registers.zones.verdict[self._register] == register_zones.BROKEN)
-
-    @property
-    def _is_undecided(self) -> bool:
-        return not self._is_by_zones and bool(self._registers.search.judged[self._register] == UNDECIDED)
+        super().__init__(calls, False if registers.judged[register] == INVALID else None)
 
     def explained(self) -> Outcome:
         """See Trouble."""
-        search, register = self._registers.search, self._register
-        if self._is_undecided:
-            return self._outcome(search.gave_up(register), None)
-        outcome = self._outcome(search.explain(register, Budget.of(EXPLAIN_S, EXPLAIN_MB)), False)
-        if self._is_by_zones:
-            calls, outcome.violation = violation_of(self._registers.columns, self._registers.zones, register, self._did)
-            outcome.proof = [self._call(call).operation for call in calls]
+        registers = self._registers
+        hard = registers.search.hard(self._register) if registers.search else None
+        if hard is not None and (hard.judged == UNDECIDED or hard.complete):
+            return self._outcome(hard, self._first)
+        alone = RegisterSearch(registers.columns.only(self._register))
+        outcome = self._outcome(alone.explain(0, Budget.of(EXPLAIN_S, EXPLAIN_MB)), 0)
+        if not registers.searched[self._register]:
+            proof, outcome.violation = violation_of(registers.columns, registers.zones, self._register, self._did)
+            outcome.proof = [self.calls.calls[place - self._first].operation for place in proof]
         return outcome
 
-    def _outcome(self, found: Found, linearizable: bool | None) -> Outcome:
+    def _outcome(self, found: Found, first: int) -> Outcome:
+        """first: the number of the register's first call in the columns that were searched."""
+        stuck = found.stuck - first if found.judged == INVALID else -1
         return Outcome(
-            linearizable=linearizable,
+            linearizable=self.linearizable,
             completed=found.completed,
-            completions=self._registers.search.completions(self._register),
-            stuck=self._call(found.stuck).operation if found.stuck >= 0 else None,
+            completions=sum(call.outcome == OK for call in self.calls.calls),
+            stuck=self.calls.calls[stuck].operation if stuck >= 0 else None,
             states=[self._values[number] for number in found.states],
             ordered=found.ordered,
             complete=found.complete,
         )
 
-    def _call(self, place: int) -> Call:
-        return self.calls.calls[place - self._first]
-
     def _did(self, place: int) -> str:
-        call = self._call(place)
+        call = self.calls.calls[place - self._first]
         return f"client {call.process} {self._registers.model.describe(call.action)}"
 
     @cached_property

@@ -53,6 +53,23 @@ class RegisterColumns:
     def __len__(self) -> int:
         return len(self.start) - 1
 
+    def only(self, register: int) -> RegisterColumns:
+        """The columns of one register; its calls are numbered from 0."""
+        part = slice(int(self.start[register]), int(self.start[register + 1]))
+        return RegisterColumns(
+            start=np.array([0, part.stop - part.start], np.int64),
+            kind=self.kind[part],
+            outcome=self.outcome[part],
+            old=self.old[part],
+            new=self.new[part],
+            invoked=self.invoked[part],
+            returned=self.returned[part],
+            values=self.values[register : register + 1],
+            records=self.records,
+            key=self.key[register : register + 1],
+            keyed=self.keyed,
+        )
+
 
 def columns_of(history: History, initial: Hashable) -> RegisterColumns | None:
     """The columns of a history of registers; None for one that `checkers.linearizable_calls` must judge, or refuse.

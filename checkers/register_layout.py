@@ -42,7 +42,7 @@ class Layout:
     """k registers, n calls, as in the columns that it was made of.
 
     event_start: int64[k + 1]. event: int64, of register i event_start[i] : event_start[i + 1], in order: 2 × call for
-    an invocation, 2 × call + 1 for a completion. calls: int32[n, CALL_FIELDS]. group_start: int64[k + 1]; groups:
+    an invocation, 2 × call + 1 for a completion. calls: int64[n, CALL_FIELDS]. group_start: int64[k + 1]; groups:
     int64[g, GROUP_FIELDS]. sizes: int64[k, SIZES]. doomed: int64[k], the first call to return that found a value that
     nobody had begun to put, -1 where there is none: no order explains it.
     """
@@ -87,7 +87,7 @@ def _lay_out(
 ) -> tuple[np.ndarray, ...]:
     n, registers = len(kind), len(values)
     needed = np.empty(n, np.bool_)
-    calls = np.full((n, CALL_FIELDS), -1, np.int32)
+    calls = np.full((n, CALL_FIELDS), -1, np.int64)
     group_start = np.zeros(registers + 1, np.int64)
     groups = np.zeros((n, GROUP_FIELDS), np.int64)
     sizes = np.zeros((registers, SIZES), np.int64)
@@ -108,7 +108,6 @@ def _lay_out(
     register_of = np.empty(n, np.int32)
     for i in range(registers):
         begin, end = start[i], start[i + 1]
-        register_of[begin:end] = i
         room = of_value[: values[i]]
         doomed[i] = _first_doomed(begin, end, kind, outcome, old, new, invoked, returned, room)
         _mark_needed(begin, end, kind, outcome, old, new, invoked, returned, room, needed)
@@ -121,6 +120,7 @@ def _lay_out(
         first_group = group_start[i]
         last_group = first_group
         for call in range(begin, end):
+            register_of[call] = i
             if not needed[call]:
                 continue
             crashed = returned[call] == NEVER
@@ -174,7 +174,8 @@ def _mark_needed(
     needed: np.ndarray,
 ) -> None:
     """Mark what happened, and the crashed calls whose value is found after they began."""
-    last_found[:] = -1
+    for value in range(len(last_found)):
+        last_found[value] = -1
     crashed = 0
     for call in range(begin, end):
         needed[call] = outcome[call] != FAIL and returned[call] != NEVER
@@ -206,7 +207,8 @@ def _first_doomed(
     first_put: np.ndarray,
 ) -> int:
     """The first call to return that found a value before anybody had begun to put it, -1 for none."""
-    first_put[:] = NEVER
+    for value in range(len(first_put)):
+        first_put[value] = NEVER
     first_put[0] = -1
     for call in range(begin, end):
         if kind[call] != READ and outcome[call] != FAIL:

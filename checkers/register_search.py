@@ -29,7 +29,6 @@ from checkers.register_layout import (
     G_WORD,
     WORD_BITS,
     Z_ACTIONS,
-    Z_COMPLETIONS,
     Z_CRASHED,
     Z_SLOTS,
     Z_WORDS,
@@ -130,18 +129,14 @@ class RegisterSearch:
             found = self._hard[register] = self._search(register, budget)
             self.judged[register] = found.judged
 
-    def completions(self, register: int) -> int:
-        """How many calls of the register completed."""
-        return int(self.layout.sizes[register, Z_COMPLETIONS])
-
-    def gave_up(self, register: int) -> Found:
-        """How far an undecided register was searched."""
-        return self._hard.get(register, Found(UNDECIDED, 0))
+    def hard(self, register: int) -> Found | None:
+        """What became of a register that the first pass could not decide; None where it could."""
+        if self.judged[register] == UNDECIDED:
+            return self._hard.get(register, Found(UNDECIDED, 0))
+        return self._hard.get(register)
 
     def explain(self, register: int, budget: Budget) -> Found:
         """How far an order of an invalid register exists, as well as the budget allows; UNDECIDED beyond it."""
-        if register in self._hard and self._hard[register].complete:
-            return self._hard[register]
         exact = Walk(self, register, EXACT)
         if exact.run(EXPLAIN_STEPS, budget) == INVALID:
             return exact.found(ordered=True, complete=True)

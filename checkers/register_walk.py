@@ -76,6 +76,8 @@ S_BLIND, S_READS, S_FRESH = -1, -2, -3
 
 NONE = 2**62
 
+SCORES = 128 * 32
+"""Configurations are told apart by so many scores when only some are kept."""
 DOMINANCE_MAX = 400
 """So many others a configuration is compared with: beyond that it costs more than it saves."""
 
@@ -100,7 +102,7 @@ def walk(
 ) -> int:
     """Go on until the end (VALID), a completion that nothing gets past (INVALID), PAUSED or FULL.
 
-    event: the register's, as laid out. calls: int32[n, CALL_FIELDS] and returned: int64[n], of all calls. groups:
+    event: the register's, as laid out. calls: int64[n, CALL_FIELDS] and returned: int64[n], of all calls. groups:
     int64[g, GROUP_FIELDS]; guards: int64[C]. how, at: see above.
     sets: int64[values + actions + SETS, W], bits of pending calls: the reads of each value, those that do the same,
     SETS. tallies: int64[values + g]: pending cas from each value and groups of such; crashed calls invoked so far.
@@ -277,7 +279,7 @@ def _pass(
     at[A_FOUND] = at[A_LEVEL] = NONE
     for i in range(at[A_FRONTIER]):
         if not front[i, 1 + word] & bit:
-            row[:] = front[i]
+            _take(row, front, i)
             row[1 + words + word] &= ~bit
             at[A_AFTER] += _added(after, at[A_AFTER], table, row, guards, how, at)
             at[A_FOUND] = min(at[A_FOUND], row[total_at])
@@ -303,7 +305,7 @@ def _seed(
     words = how[H_WORDS]
     for i in range(at[A_FRONTIER]):
         if front[i, 1 + 2 * words] == at[A_LEVEL] and (front[i, 1 + word] | front[i, 1 + words + word]) & bit:
-            row[:] = front[i]
+            _take(row, front, i)
             at[A_NODES] += _added(nodes, at[A_NODES], table, row, guards, how, at)
     at[A_STEPS] += at[A_FRONTIER]
     at[A_STAGE] = EXPANDING
@@ -342,7 +344,7 @@ def _expand(
         last = action
         if unseen if kind == WRITE else calls[other, C_OLD] != state:
             continue
-        row[:] = nodes[i]
+        _take(row, nodes, i)
         row[1 + own_word] &= ~own
         row[1 + words + own_word] &= ~own
         _place(
@@ -401,7 +403,7 @@ def _raise(
             same |= (nodes[i, 1 + w] | nodes[i, 1 + words + w]) & sets[values + groups[g, G_ACTION], w] != 0
         if same:
             continue
-        row[:] = nodes[i]
+        _take(row, nodes, i)
         if counted:
             row[column] += 1 << groups[g, G_SHIFT]
             row[counts_at - 1] += 1
@@ -490,12 +492,12 @@ def _added(
                 at[A_STEPS] += 1
             table[2, count] = table[0, place]
             table[0, place] = count
-            held[count, :] = row
+            _copy(held, count, row)
             return 1
         place = (place + 1) & np.int64(mask)
     table[0, place], table[1, place] = count, at[A_GENERATION]
     table[2, count] = -1
-    held[count, :] = row
+    _copy(held, count, row)
     return 1
 
 
@@ -554,7 +556,7 @@ def _undominated(
         if after[i, 0] >= 0:
             heads[after[i, 0] >> 1] = -1
             if kept < i:
-                after[kept] = after[i]
+                _take(after[kept], after, i)
             kept += 1
     return kept
 
@@ -576,17 +578,32 @@ def _dominates(free: np.ndarray, row: np.ndarray, guards: np.ndarray, how: np.nd
 @njit(cache=True)
 def _keep_fewest(after: np.ndarray, nodes: np.ndarray, how: np.ndarray, at: np.ndarray) -> None:
     """Keep the configurations that used the fewest crashed calls, of those the ones with the fewest to be placed."""
-    words, count, keep = how[H_WORDS], at[A_FRONTIER], how[H_KEEP]
-    score = np.empty(count, np.int64)
-    for i in range(count):
-        score[i] = after[i, 1 + 2 * words] << 16
+    words, keep = how[H_WORDS], how[H_KEEP]
+    fewest = NONE
+    for i in range(at[A_FRONTIER]):
+        fewest = min(fewest, after[i, 1 + 2 * words])
+    held = np.zeros(SCORES, np.int64)
+    score = np.empty(at[A_FRONTIER], np.int64)
+    for i in range(at[A_FRONTIER]):
+        bits = 64
         for w in range(words):
-            score[i] += _bits(after[i, 1 + w]) - _bits(after[i, 1 + words + w])
-    order = np.argsort(score)
-    for i in range(keep):
-        nodes[i] = after[order[i]]
-    after[:keep] = nodes[:keep]
-    at[A_FRONTIER] = keep
+            bits += _bits(after[i, 1 + w]) - _bits(after[i, 1 + words + w])
+        score[i] = 128 * (after[i, 1 + 2 * words] - fewest) + min(max(bits, 0), 127)
+        score[i] = min(score[i], SCORES - 1)
+        held[score[i]] += 1
+    worst, left = 0, keep
+    while held[worst] <= left:
+        left -= held[worst]
+        worst += 1
+    kept = 0
+    for i in range(at[A_FRONTIER]):
+        left -= score[i] == worst
+        if score[i] < worst or (score[i] == worst and left >= 0):
+            _take(nodes[kept], after, i)
+            kept += 1
+    for i in range(kept):
+        _take(after[i], nodes, i)
+    at[A_FRONTIER] = kept
 
 
 @njit(cache=True)
@@ -597,3 +614,17 @@ def _bits(word: int) -> int:
         word &= word - 1
         count += 1
     return count
+
+
+@njit(cache=True)
+def _take(row: np.ndarray, rows: np.ndarray, i: int) -> None:
+    """row = rows[i]"""
+    for column in range(len(row)):
+        row[column] = rows[i, column]
+
+
+@njit(cache=True)
+def _copy(rows: np.ndarray, i: int, row: np.ndarray) -> None:
+    """rows[i] = row"""
+    for column in range(len(row)):
+        rows[i, column] = row[column]
