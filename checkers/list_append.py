@@ -14,8 +14,7 @@ nothing: the empty list). `ok`: committed. `fail`: aborted. `info` or no complet
 nothing, and it has no end.
 
 What it can't: anomalies that need predicates. The order of appends that nobody read is open; whether some order fits is
-decided for snapshot isolation (checkers.open_orders), does not matter for serializability or the levels up to read
-committed, and is left open for consistent-view and its kin, which are judged by what holds in every order.
+decided (checkers.open_orders) where it matters: for snapshot isolation, consistent view and their kin.
 
 Cost: O(n log n) in micro-ops and elements read, about 21 bytes for each dependency beside the columns.
 """
@@ -33,9 +32,10 @@ from checkers.cycles import CycleSearch, find_cycles
 from checkers.list_append_edges import dependencies
 from checkers.list_append_explain import Explainer
 from checkers.list_append_lost import lost_appends
+from checkers.list_append_sessions import session_breaks
 from checkers.list_append_values import Found, ValueAnomalies
 from checkers.list_append_versions import version_orders
-from checkers.open_orders import judge_open_orders
+from checkers.open_orders import OpenOrders, judge_open_orders
 from checkers.txn_columns import TxnColumns, columns_of
 from harness.checker import CheckOptions
 from harness.history import FAIL, INFO, OK, History
@@ -73,12 +73,22 @@ class ListAppend:
             Found(kind.type, kind.count, [explainer.anomaly(cycle) for cycle in kind.cycles], {kind.type})
             for kind in cycles.kinds.values()
         ]
-        open_writers = {key: txn[mops].tolist() for key, mops in depends.open_writes.items()} if cycles.kinds else {}
-        evidence = {name for part in found for name in part.evidence}
-        opened = judge_open_orders(depends.graph, open_writers, evidence, deadline)
-        if opened.conflicts:
-            shown = [explainer.open_order(opened.type, c) for c in opened.conflicts[: options.max_shown]]
-            found.append(Found(opened.type, len(opened.conflicts), shown, {opened.type}))
+        if cycles.kinds or versions.odd_reads:
+            found += session_breaks(columns, txn, versions, options.max_shown)
+        opened = OpenOrders()
+        if cycles.kinds:
+            opened = judge_open_orders(
+                depends.graph,
+                depends.open.keys(txn),
+                {name for part in found for name in part.evidence},
+                asked=model,
+                deadline=deadline,
+                memory_budget_mb=options.memory_budget_mb,
+                hint=columns.completed,
+            )
+        for type_, conflicts in opened.found:
+            shown = [explainer.open_order(type_, conflict) for conflict in conflicts[: options.max_shown]]
+            found.append(Found(type_, len(conflicts), shown, {type_}))
         reasons = self._reasons(columns, versions.ambiguous, cycles, model) + opened.reasons(model)
         return self._verdict(columns, model, found, cycles, reasons)
 

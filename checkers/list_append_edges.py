@@ -32,6 +32,7 @@ from checkers.list_append_edge_kernels import (
     value_edges,
 )
 from checkers.list_append_versions import NOBODY, Versions
+from checkers.polygraph_question import OpenKeys
 from checkers.txn_columns import TxnColumns
 from harness.history import OK
 
@@ -52,6 +53,22 @@ class OpenAppends:
     read: np.ndarray
     last: np.ndarray
 
+    def keys(self, txn: np.ndarray) -> OpenKeys:
+        """The keys with several of them. txn: the transaction of each micro-op."""
+        count = np.diff(self.append_start)
+        several = np.flatnonzero(count > 1)
+        mops = self.append[np.repeat(count > 1, count)]
+        none = np.empty(0, np.int32)
+        return OpenKeys(
+            self.key[several].astype(np.int32),
+            np.concatenate(([0], np.cumsum(count[several]))).astype(np.int64),
+            txn[mops].astype(np.int32),
+            mops.astype(np.int32),
+            np.zeros(len(mops) + 1, np.int64),
+            none,
+            none,
+        )
+
 
 @dataclass(frozen=True)
 class Dependencies:
@@ -59,13 +76,6 @@ class Dependencies:
 
     graph: Graph
     open: OpenAppends
-
-    @property
-    def open_writes(self) -> dict[int, np.ndarray]:
-        """For each key with several open appends, one micro-op for each transaction."""
-        several = np.flatnonzero(np.diff(self.open.append_start) > 1).tolist()
-        start, append = self.open.append_start, self.open.append
-        return {int(self.open.key[i]): append[start[i] : start[i + 1]] for i in several}
 
 
 def dependencies(columns: TxnColumns, txn: np.ndarray, versions: Versions) -> Dependencies:

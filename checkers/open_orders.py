@@ -1,241 +1,176 @@
-"""Appends that nobody read leave their order open; this decides whether any order of them fits snapshot isolation.
+"""Writes whose order nobody saw: which models does every order of them break?
 
-Problem: two committed appends to one key that no list shows may have come in either order. Serializability does not
-care: whichever serial order explains the rest orders them too. Snapshot isolation does: of two transactions that wrote
-the same key, one must have committed before the other took its snapshot.
+Problem: two committed writes of one key that no read tells apart may have come in either order. A model is broken if
+every order leaves a cycle that it forbids, though no single cycle of what is known for certain shows it.
 
-Idea: a transaction is a start and a commit (see checkers.cycles). Of an open pair A, B either A's commit comes before
-B's start or B's before A's. If A's start must already precede B's commit, only the first is possible; such forced
-choices are made until none is left (saturation, as in PolySI: Huang et al., VLDB 2023), the others are tried. The
-question only arises inside a component that has cycles, but none that snapshot isolation forbids already: components
-are laid one after the other, and what is acyclic is serializable. So the graphs are small, and reachability is kept as
-one bit set for each node.
+Idea: one question to `checkers.polygraph` for each kind of cycle and each strength (plain, with sessions, with
+realtime), as few as can be: an order without any cycle answers all of them; where an order fits a model, it fits every
+weaker one; what a weaker model is known to break need not be asked of a stronger one.
 
-Cost: O(nodes²) bits for a component, nearly always of a few transactions; the search is exponential at worst, and ends
-at the deadline with "undecided".
+Where nobody read any of the writes (list-append's unread appends), only writes that stand in one knot of what is known
+can matter: knots are laid one after the other, and an order that follows them closes no cycle. So only the knots are
+asked about.
+
+Cost: O(edges) and that of the questions; each ends at the deadline with "undecided".
 """
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from itertools import combinations
 
 import numpy as np
 
 from checkers import models
-from checkers.cycle_kinds import G2, NAMES, NONADJACENT, SUFFIXES, Step, name_of
-from checkers.dependency_graph import PASS, PROCESS, REALTIME, RW, Graph
+from checkers.cycle_kinds import G1C, G2, NONADJACENT, SINGLE, name_of
+from checkers.dependency_graph import PASS, PROCESS, REALTIME, Graph
 from checkers.graph_kernels import components, rows
+from checkers.polygraph import Answer, Conflict, Must, OpenKeys, decide
 
-NODES_MAX = 6000
-"""In one component: 4.5 MB of bit sets for each open choice."""
-MINIMIZED_MAX = 40
-SNAPSHOT_MODELS = ("snapshot-isolation", "strong-session-snapshot-isolation", "strong-snapshot-isolation")
+__all__ = ["Conflict", "OpenKeys", "OpenOrders", "judge_open_orders"]
 
-Choice = tuple[int, int]
-"""Two transactions that appended to the same key in an order that nobody saw."""
-
-
-@dataclass(frozen=True)
-class Conflict:
-    """Transactions that no order of the open appends reconciles with snapshot isolation.
-
-    choices: the open pairs among them, with their key. steps: what is known to come before what.
-    """
-
-    txns: list[int]
-    choices: list[tuple[int, int, int]]
-    steps: list[Step]
+LEVELS = {G1C: Must.DEPENDENCIES, SINGLE: Must.VIEW, NONADJACENT: Must.SNAPSHOT, G2: Must.SERIALIZABLE}
+"""What a model that forbids cycles of this kind demands of an order."""
+_MODELS = {G1C: "read-committed", SINGLE: "consistent-view", NONADJACENT: "snapshot-isolation", G2: "serializable"}
+_PREFIXES = ("", "strong-session-", "strong-")
+Level = tuple[int, int]
+"""A kind of cycle and a strength."""
 
 
 @dataclass
 class OpenOrders:
-    """type: the anomaly's name ("" if there is none). undecided: per snapshot model, why it is not known."""
+    """found: (type of anomaly, what contradicts itself). undecided: type of anomaly → why it is not known."""
 
-    type: str = ""
-    conflicts: list[Conflict] = field(default_factory=list)
+    found: list[tuple[str, list[Conflict]]] = field(default_factory=list)
     undecided: dict[str, str] = field(default_factory=dict)
 
     def reasons(self, model: str) -> list[str]:
         """What stays undecided for a model."""
-        return [why for name, why in self.undecided.items() if name in models.weaker(model)]
+        return list(dict.fromkeys(why for name, why in self.undecided.items() if models.counts_against(name, model)))
 
 
 def judge_open_orders(
-    graph: Graph, open_writers: dict[int, list[int]], evidence: set[str], deadline: float
+    graph: Graph,
+    keys: OpenKeys,
+    evidence: set[str],
+    *,
+    asked: str,
+    deadline: float,
+    memory_budget_mb: int = 2048,
+    hint: np.ndarray | None = None,
 ) -> OpenOrders:
-    """Decide all components in which the question arises.
+    """Decide for every kind of cycle and every strength.
 
-    open_writers: for each key the transactions whose appends nobody read, two or more. evidence: what was found
-    already (types of anomalies). deadline: of time.monotonic().
+    graph: all that is known, with session and realtime edges. keys: the writes whose order is open. evidence: what was
+    found already (types of anomalies); what that rules out anyway is not asked. asked: the model that is judged
+    against: its question comes first. deadline, memory_budget_mb, hint: see `polygraph.decide`.
     """
-    result = OpenOrders()
-    if not open_writers:
-        return result
-    for strength in range(3):
-        if any(models.counts_against(anomaly, SNAPSHOT_MODELS[strength]) for anomaly in evidence):
-            return result
-        if not any(name_of(G2, s) in evidence for s in range(strength + 1)):
-            continue
-        ordered = ((graph.kind == PROCESS) & (strength >= 1)) | ((graph.kind == REALTIME) & (strength == 2))
-        part = graph.subset((graph.kind <= PASS) | ordered)
-        for txns, choices, edges in _questions(part, open_writers):
-            try:
-                problem = _Problem(edges, txns, choices, deadline)
-                if problem.solvable(set(txns)):
-                    continue
-                result.conflicts.append(problem.conflict())
-            except TimeoutError as error:
-                result.undecided[SNAPSHOT_MODELS[strength]] = str(error)
-            except RecursionError:
-                why = f"{len(choices)} pairs of unread appends in one knot: too many to try against snapshot isolation"
-                result.undecided[SNAPSHOT_MODELS[strength]] = why
-        if result.conflicts:
-            result.type = NAMES[NONADJACENT] + SUFFIXES[strength]
-            return result
-    return result
+    return _Judge(graph, keys, evidence, asked, deadline, memory_budget_mb, hint).run()
 
 
-def _questions(
-    graph: Graph, open_writers: dict[int, list[int]]
-) -> list[tuple[list[int], list[tuple[int, int, int]], Graph]]:
-    """(transactions, open pairs with their key, edges) of each component that has an open pair."""
+class _Judge:
+    def __init__(
+        self,
+        graph: Graph,
+        keys: OpenKeys,
+        evidence: set[str],
+        asked: str,
+        deadline: float,
+        memory_budget_mb: int,
+        hint: np.ndarray | None,
+    ) -> None:
+        self._graph = graph
+        self._keys = keys
+        self._known = set(evidence)
+        self._asked = asked
+        self._deadline = deadline
+        self._memory_budget_mb = memory_budget_mb
+        self._hint = hint
+        self._possible: set[Level] = set()
+        self._result = OpenOrders()
+
+    def run(self) -> OpenOrders:
+        if not len(self._keys):
+            return self._result
+        strengths = [0] + [s for s, kind in ((1, PROCESS), (2, REALTIME)) if np.any(self._graph.kind == kind)]
+        levels = [(kind, strength) for strength in strengths for kind in LEVELS]
+        asked = [level for level in levels if models.counts_against(name_of(*level), self._asked)]
+        first = [(G2, strengths[-1])]
+        if asked:
+            first.append(max(asked, key=lambda level: (level[1], level[0])))
+        for place, level in enumerate([*first, *levels]):
+            if level in self._possible or self._shown(*level):
+                continue
+            now = time.monotonic()
+            in_passing = place == 0 and level not in asked
+            self._ask(level, now + (self._deadline - now) / 4 if in_passing else self._deadline)
+        # a conflict of a weaker level that was found later says the same, and more
+        self._result.found = [
+            (name, conflicts)
+            for name, conflicts in self._result.found
+            if not any(other != name and name in models.implied_anomalies(other) for other, _ in self._result.found)
+        ]
+        return self._result
+
+    def _ask(self, level: Level, deadline: float) -> None:
+        kind, strength = level
+        name = name_of(kind, strength)
+        self._result.undecided.pop(name, None)
+        part = self._graph.subset(
+            (self._graph.kind <= PASS)
+            | ((self._graph.kind == PROCESS) & (strength >= 1))
+            | ((self._graph.kind == REALTIME) & (strength == 2))
+        )
+        answer = self._answer(part, LEVELS[kind], deadline)
+        if answer.possible is None:
+            self._result.undecided[name] = answer.reason
+        elif answer.possible:
+            self._possible |= {(k, s) for k in LEVELS for s in range(strength + 1) if k <= kind}
+        elif answer.conflict is not None:
+            self._found(name, answer.conflict)
+
+    def _found(self, name: str, conflict: Conflict) -> None:
+        self._known.add(name)
+        self._result.found.append((name, [conflict]))
+        self._result.undecided = {
+            open_: why for open_, why in self._result.undecided.items() if open_ not in models.implied_anomalies(name)
+        }
+
+    def _answer(self, graph: Graph, must: Must, deadline: float) -> Answer:
+        keys = self._keys
+        if not len(keys.reader):
+            graph, keys = _knots(graph, keys)
+            if not len(keys):
+                return Answer(True)
+        return decide(graph, keys, must, deadline=deadline, memory_budget_mb=self._memory_budget_mb, hint=self._hint)
+
+    def _shown(self, kind: int, strength: int) -> bool:
+        """Whether what was found breaks the models that forbid such cycles anyway."""
+        strict = kind == G2 and strength == 2
+        model = models.STRICT if strict else _PREFIXES[strength] + _MODELS[kind]
+        return any(models.counts_against(name, model) for name in self._known)
+
+
+def _knots(graph: Graph, keys: OpenKeys) -> tuple[Graph, OpenKeys]:
+    """The strongly connected components that hold several writers of a key: their edges, and these writes."""
     first, order = rows(graph.source, graph.nodes)
     label = components(first, order, graph.target, graph.nodes)
-    choices: dict[int, list[tuple[int, int, int]]] = {}
-    for key, writers in open_writers.items():
-        for one, other in combinations(writers, 2):
-            if label[one] == label[other]:
-                choices.setdefault(int(label[one]), []).append((one, other, key))
-    if not choices:
-        return []
-    inside = graph.subset((label[graph.source] == label[graph.target]) & np.isin(label[graph.source], list(choices)))
-    questions = []
-    for component, pairs in choices.items():
-        edges = inside.subset(label[inside.source] == component)
-        nodes = np.unique(np.concatenate((edges.source, edges.target)))
-        questions.append((nodes[nodes < graph.txns].tolist(), pairs, edges))
-    return questions
-
-
-class _Problem:
-    """One component: is there an order of the open pairs that leaves the starts and commits without a cycle?"""
-
-    def __init__(self, graph: Graph, txns: list[int], choices: list[tuple[int, int, int]], deadline: float) -> None:
-        self._graph = graph
-        self._txns = txns
-        self._choices = choices
-        self._deadline = deadline
-        if len(np.unique(np.concatenate((graph.source, graph.target)))) + len(txns) > NODES_MAX:
-            raise TimeoutError(
-                f"{len(choices)} pairs of unread appends in a knot of {len(txns)} transactions: too large to decide "
-                "whether some order of them fits snapshot isolation"
-            )
-
-    def solvable(self, among: set[int]) -> bool:
-        """Whether some order works, looking only at some of the transactions."""
-        start = {txn: i for i, txn in enumerate(t for t in self._txns if t in among)}
-        commit = {txn: len(start) + i for txn, i in start.items()}
-        numbers: dict[int, int] = {}
-        successors: list[set[int]] = [{commit[txn]} for txn in start] + [set() for _ in start]
-
-        def node(number: int, as_start: bool) -> int:
-            if number < self._graph.txns:
-                return start[number] if as_start else commit[number]
-            if number not in numbers:
-                numbers[number] = len(successors)
-                successors.append(set())
-            return numbers[number]
-
-        graph = self._graph
-        for source, target, kind in zip(graph.source.tolist(), graph.target.tolist(), graph.kind.tolist()):
-            real_ends = [end for end in (source, target) if end < graph.txns]
-            if all(end in among for end in real_ends):
-                successors[node(source, kind == RW)].add(node(target, kind not in (RW, PASS)))
-        reach = _closure(successors)
-        if reach is None:
-            return False
-        pairs = [(a, b) for a, b, _ in self._choices if a in among and b in among]
-        return self._search(reach, pairs, start, commit)
-
-    def _search(self, reach: list[int], pairs: list[Choice], start: dict[int, int], commit: dict[int, int]) -> bool:
-        if time.monotonic() > self._deadline:
-            raise TimeoutError("time ran out while the order of unread appends was tried against snapshot isolation")
-        while True:
-            open_pairs = []
-            forced = False
-            for a, b in pairs:
-                a_first = reach[start[a]] >> commit[b] & 1
-                b_first = reach[start[b]] >> commit[a] & 1
-                if a_first and b_first:
-                    return False
-                if not a_first and not b_first:
-                    open_pairs.append((a, b))
-                    continue
-                first, second = (a, b) if a_first else (b, a)
-                if not reach[commit[first]] >> start[second] & 1:
-                    _add_edge(reach, commit[first], start[second])
-                    forced = True
-            pairs = open_pairs
-            if not forced:
-                break
-        if not pairs:
-            return True
-        (a, b), rest = pairs[0], pairs[1:]
-        for first, second in ((a, b), (b, a)):
-            tried = list(reach)
-            _add_edge(tried, commit[first], start[second])
-            if self._search(tried, rest, start, commit):
-                return True
-        return False
-
-    def conflict(self) -> Conflict:
-        """What contradicts itself, with as few transactions as can be had by leaving out one after the other."""
-        needed = set(self._txns)
-        if len(self._txns) <= MINIMIZED_MAX:
-            for txn in self._txns:
-                if not self.solvable(needed - {txn}):
-                    needed.discard(txn)
-        graph = self._graph
-        steps = {
-            (int(s), int(t)): Step(int(s), int(t), int(kind), int(one), int(other))
-            for s, t, kind, one, other in zip(
-                graph.source, graph.target, graph.kind, graph.source_mop, graph.target_mop, strict=True
-            )
-            if s in needed and t in needed
-        }
-        return Conflict(
-            sorted(needed), [c for c in self._choices if c[0] in needed and c[1] in needed], list(steps.values())
-        )
-
-
-def _closure(successors: list[set[int]]) -> list[int] | None:
-    """For each node the bit set of what it leads to; None if there is a cycle."""
-    missing = [0] * len(successors)
-    for followers in successors:
-        for node in followers:
-            missing[node] += 1
-    ready = [node for node, count in enumerate(missing) if count == 0]
-    order: list[int] = []
-    while ready:
-        node = ready.pop()
-        order.append(node)
-        for follower in successors[node]:
-            missing[follower] -= 1
-            if missing[follower] == 0:
-                ready.append(follower)
-    if len(order) < len(successors):
-        return None
-    reach = [0] * len(successors)
-    for node in reversed(order):
-        for follower in successors[node]:
-            reach[node] |= reach[follower] | 1 << follower
-    return reach
-
-
-def _add_edge(reach: list[int], source: int, target: int) -> None:
-    gained = reach[target] | 1 << target
-    for node, known in enumerate(reach):
-        if node == source or known >> source & 1:
-            reach[node] = known | gained
+    key = keys.key_of_version().astype(np.int64)
+    group = key * (int(label.max(initial=0)) + 1) + label[keys.writer]
+    _, inverse, count = np.unique(group, return_inverse=True, return_counts=True)
+    places = np.flatnonzero(count[inverse] > 1)
+    places = places[np.argsort(group[places], kind="stable")]
+    edges = (label[graph.source] == label[graph.target]) & np.isin(
+        label[graph.source], np.unique(label[keys.writer[places]])
+    )
+    changes = np.flatnonzero(np.diff(group[places], prepend=-1))
+    part = OpenKeys(
+        keys.key[key[places[changes]]],
+        np.append(changes, len(places)).astype(np.int64),
+        keys.writer[places],
+        keys.writer_mop[places],
+        np.zeros(len(places) + 1, np.int64),
+        keys.reader,
+        keys.reader_mop,
+    )
+    return graph.subset(edges), part

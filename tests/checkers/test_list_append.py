@@ -211,8 +211,8 @@ def test_open_orders_matter_for_snapshot_isolation() -> None:
     )
     verdict = check(ops, "snapshot-isolation")
     assert verdict.verdict == "invalid"
-    assert "G-nonadjacent-item" in verdict.anomaly_types
-    assert "in every possible order" in next(a.sentence for a in verdict.anomalies if a.type == "G-nonadjacent-item")
+    assert "G-single-item" in verdict.anomaly_types
+    assert "in every possible order" in next(a.sentence for a in verdict.anomalies if a.type == "G-single-item")
 
 
 def test_without_invocations_realtime_is_unknown() -> None:

@@ -21,8 +21,6 @@ from tests.checkers.txn_histories import Op, append_histories
 
 EXAMPLES = int(os.environ.get("FAULTLINE_EXAMPLES", "600"))
 CYCLES = ("G0", "G1c", "G-", "G2")
-OPEN_FOR_OPEN_ORDERS = {"consistent-view", "forward-consistent-view", "update-serializable"}
-"""Models that are judged by the edges that hold in every order alone, not by every order in turn."""
 thorough = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
 
 
@@ -69,8 +67,6 @@ def test_named_cycles_are_there_in_every_order_and_none_is_missed(ops: list[Op])
         assert named <= {weaker for name in there for weaker in no_worse_than(name)}
     broken = {*verdict.not_, *verdict.also_not}
     for model in models.REPORTED:
-        if len(by_order) > 1 and model in OPEN_FOR_OPEN_ORDERS:
-            continue
         if all(any(models.counts_against(name, model) for name in there) for there in by_order):
             assert model in broken, (model, by_order)
 
