@@ -4,7 +4,25 @@ from __future__ import annotations
 
 from harness.workload import Workload
 from workloads.append import APPEND
+from workloads.bank import BANK
+from workloads.counter import COUNTER
+from workloads.queue import QUEUE
 from workloads.register import REGISTER
+from workloads.set import SET, SET_FINAL
+from workloads.unique_ids import UNIQUE_IDS
 from workloads.write_skew import WRITE_SKEW
 
-REGISTRY: dict[str, Workload] = {workload.name: workload for workload in (APPEND, REGISTER, WRITE_SKEW)}
+REGISTRY: dict[str, Workload] = {
+    workload.name: workload
+    for workload in (
+        APPEND,
+        REGISTER,
+        WRITE_SKEW,
+        SET,
+        SET_FINAL,
+        UNIQUE_IDS,
+        QUEUE,
+        COUNTER,
+        BANK,
+    )
+}

@@ -17,6 +17,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import workloads
+from checkers.compose import compose
 from harness.checker import CheckOptions
 from harness.errors import InfrastructureError, UsageError
 from harness.history import History
@@ -30,11 +32,8 @@ from targets.simulated.programs import REGISTRY
 from targets.simulated.run import simulate_workload
 from targets.simulated.store import FLAWS, Store, Transaction
 from targets.simulated.target import Simulated
-from workloads.append import APPEND
-from workloads.register import REGISTER
-from workloads.write_skew import WRITE_SKEW
 
-WORKLOADS: dict[str, Workload] = {workload.name: workload for workload in (APPEND, REGISTER, WRITE_SKEW)}
+WORKLOADS: dict[str, Workload] = {name: workloads.REGISTRY[name] for name in REGISTRY if name in workloads.REGISTRY}
 
 COMBINATIONS = [(name, flaw) for name, programs in REGISTRY.items() for flaw in programs.named_as]
 MAY_ALSO_SHOW = {
@@ -63,9 +62,11 @@ def history(name: str, flaw: str, seed: int, *, trouble: str = "some", time_s: f
 
 
 def judged(name: str, ops: list[Op]) -> Verdict:
-    [checker] = WORKLOADS[name].checkers.values()
-    options = CheckOptions(model=Simulated.claim(name, {}).model)
-    return checker.check(History.from_ops(ops), options)
+    """By all checkers of the workload, with the options of the run that `history` makes."""
+    workload = WORKLOADS[name]
+    options = CheckOptions(model=Simulated.claim(name, {}).model, workload=with_defaults(workload.options, {}))
+    record = History.from_ops(ops)
+    return compose({name: checker.check(record, options) for name, checker in workload.checkers.items()})
 
 
 @pytest.mark.parametrize("name", WORKLOADS)

@@ -3,8 +3,23 @@
 from __future__ import annotations
 
 from targets.simulated.programs.append import APPEND
+from targets.simulated.programs.bank import BANK
 from targets.simulated.programs.base import Programs
+from targets.simulated.programs.counter import COUNTER
+from targets.simulated.programs.queue import QUEUE
 from targets.simulated.programs.register import REGISTER
+from targets.simulated.programs.set import SET, SET_FINAL
+from targets.simulated.programs.unique_ids import UNIQUE_IDS
 from targets.simulated.programs.write_skew import WRITE_SKEW
 
-REGISTRY: dict[str, Programs] = {"append": APPEND, "register": REGISTER, "write-skew": WRITE_SKEW}
+REGISTRY: dict[str, Programs] = {
+    "append": APPEND,
+    "register": REGISTER,
+    "write-skew": WRITE_SKEW,
+    "set": SET,
+    "set-final": SET_FINAL,
+    "unique-ids": UNIQUE_IDS,
+    "queue": QUEUE,
+    "counter": COUNTER,
+    "bank": BANK,
+}

@@ -1,0 +1,83 @@
+"""Sets: unique elements are added, and reads return all of them, all along and at the end.
+
+    invoke  add   17             → ok 17
+    invoke  read  null           → ok [1, 2, 17, ...]     in any order
+
+What is acknowledged has to be in every read that begins afterwards. A read costs as much as there are elements, so reads
+become rarer as the set grows: from `CHEAP` elements on, the work of reading stays in proportion to that of adding.
+At the end every worker, so every node, reads until it is ok: only what is in none of these reads is gone.
+
+`set-final` is the same without reads in between: it adds as fast as it can, and looks once, at the end.
+
+Idea: Jepsen's set and set-full. Cost: about 1 µs per op, and the elements read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from checkers.durability import Durability
+from checkers.set_basic import SetAtTheEnd
+from checkers.set_full import SetFull
+from harness import generator as gen
+from harness.op import Op, invoke
+from harness.options import Option
+from harness.workload import Workload
+
+ELEMENTS_PER_PHASE: Final = 100_000_000
+"""Where the next phase's elements begin: far beyond what a week adds, and within 32 bits."""
+CHEAP: Final = 200
+"""How many elements a set may have before reads become rarer."""
+RETRY_S: Final = 0.2
+"""How long a worker waits before it repeats a final read that was not ok."""
+
+
+def generator(options: Mapping[str, Any]) -> gen.Generator:
+    """Endless adds and reads; `phase` (of the run) is among the options."""
+    share = options["read-percent"] / 100
+    first = options.get("phase", 0) * ELEMENTS_PER_PHASE + 1
+
+    def step(added: int, context: gen.Context) -> tuple[Op, int]:
+        if share and context.random.random() < share * min(1.0, CHEAP / max(added, 1)):
+            return invoke("read"), added
+        return invoke("add", first + added), added + 1
+
+    return gen.unfold(0, step)
+
+
+def adds_alone(options: Mapping[str, Any]) -> gen.Generator:
+    """Endless adds."""
+    return generator({**options, "read-percent": 0})
+
+
+def final_generator(options: Mapping[str, Any]) -> gen.Generator:
+    """A read by every worker, repeated until it is ok."""
+    return gen.each_thread(gen.until_ok(gen.delay(RETRY_S, gen.repeat(invoke("read")))))
+
+
+SET = Workload(
+    name="set",
+    doc=(
+        "Adds unique elements to a set and reads all of it. Finds elements that are lost though they were acknowledged,"
+        " late, shown twice or out of order, and tells how long it took until they were there."
+    ),
+    fs=("add", "read"),
+    generator=generator,
+    final_generator=final_generator,
+    checkers={"set-full": SetFull(), "durability": Durability()},
+    own_model="linearizable",
+    options={
+        "read-percent": Option(20, "how many of a hundred ops are reads, while the set is small", least=1, most=99)
+    },
+)
+
+SET_FINAL = Workload(
+    name="set-final",
+    doc="Adds unique elements to a set as fast as it can and reads it at the end, on every node; finds lost elements.",
+    fs=("add",),
+    generator=adds_alone,
+    final_generator=final_generator,
+    checkers={"set": SetAtTheEnd(), "durability": Durability()},
+    own_model="linearizable",
+)
