@@ -10,11 +10,19 @@ implies. Every isolation level exists in three strengths: plain (any order that 
 (the order respects each client's own order) and strong (it respects realtime); a stronger one forbids the `-process`
 or `-realtime` variant of each cycle that the plain one forbids.
 
+Beside them stand the guarantees for one client's session, which know no transactions (D. Terry et al., Session
+Guarantees for Weakly Consistent Replicated Data, 1994), PRAM, which is the first three of them, and causal, which is
+all four (J. Brzezinski et al., From Session Causality to Causal Consistency, 2004).
+
 Sources: A. Adya, Weak Consistency (1999); P. Bailis et al., Highly Available Transactions (2013); A. Cerone et al.,
-A Framework for Transactional Consistency Models (2015); Elle (2020), whose names these are. Where we forbid more than
-Elle: a value that nobody wrote (`garbage-read`), a read of the own later write (`future-read`) and a read that misses
-the own earlier write (`MISSED_OWN_WRITE`) are no execution of any model; two reads of one transaction that differ
-(`NON_REPEATABLE_READ`) are none of repeatable read.
+A Framework for Transactional Consistency Models (2015) and Algebraic Laws for Weak Consistency (2017); Elle (2020),
+whose names these are. Where we forbid more than Elle: a value that nobody wrote (`garbage-read`), a read of the own
+later write (`future-read`) and a read that misses the own earlier write (`MISSED_OWN_WRITE`) are no execution of any
+model; two reads of one transaction that differ (`NON_REPEATABLE_READ`) are none of repeatable read. And by their own
+definitions: parallel snapshot isolation forbids every G-single (so it implies consistent-view), update-atomic G-cursor,
+read-atomic a fractured read, monotonic-atomic-view a transaction that was seen and vanishes (`OTV`), causal-cerone an
+effect without its cause, prefix a long fork. What Elle lists as view-serializable and 1SR is here serializable: a
+history of reads and writes can't tell them apart.
 
 Cost: constant; everything is worked out once, for some fifty models.
 """
@@ -76,7 +84,7 @@ _IMPLIES: dict[str, tuple[str, ...]] = {
     "causal-cerone": ("read-atomic",),
     "prefix": ("causal-cerone",),
     "update-atomic": ("read-atomic",),
-    "parallel-snapshot-isolation": ("causal-cerone", "update-atomic"),
+    "parallel-snapshot-isolation": ("causal-cerone", "update-atomic", "consistent-view"),
     "repeatable-read": ("cursor-stability", "monotonic-atomic-view"),
     "snapshot-isolation": (
         "forward-consistent-view",
@@ -89,23 +97,23 @@ _IMPLIES: dict[str, tuple[str, ...]] = {
     "serializable": ("repeatable-read", "update-serializable", "snapshot-isolation"),
 }
 
+_NO_EXECUTION = ("cyclic-versions", "duplicate-elements", "garbage-read", "future-read", MISSED_OWN_WRITE)
+"""What no execution of any model shows."""
+
 _PROSCRIBES: dict[str, tuple[str, ...]] = {
-    "read-uncommitted": (
-        "G0",
-        "cyclic-versions",
-        "duplicate-elements",
-        "garbage-read",
-        "future-read",
-        MISSED_OWN_WRITE,
-    ),
+    "read-uncommitted": ("G0", *_NO_EXECUTION),
     "read-committed": ("G1",),
+    "monotonic-atomic-view": ("OTV",),
     "cursor-stability": ("G-cursor", "lost-update"),
     "monotonic-view": ("G-monotonic",),
     "monotonic-snapshot-read": ("G-MSR",),
     "consistent-view": ("G-single",),
     "forward-consistent-view": ("G-SIb",),
-    "read-atomic": ("internal",),
-    "update-atomic": ("lost-update",),
+    "read-atomic": ("internal", "fractured-read"),
+    "causal-cerone": ("causality-violation",),
+    "prefix": ("long-fork", "prefix-violation"),
+    "update-atomic": ("lost-update", "G-cursor"),
+    "parallel-snapshot-isolation": ("G-single",),
     "repeatable-read": ("G2-item", "lost-update", NON_REPEATABLE_READ),
     "snapshot-isolation": ("G-SI", "G-nonadjacent"),
     "update-serializable": ("G-update",),
@@ -124,11 +132,27 @@ _ANOMALY_IMPLIES: dict[str, tuple[str, ...]] = {
     "G-nonadjacent": ("G2",),
     "G-nonadjacent-item": ("G-nonadjacent", "G2-item"),
     "G2-item": ("G2",),
+    "G-cursor": ("G-single-item",),
+    "OTV": ("fractured-read",),
+    "fractured-read": ("causality-violation",),
+    "causality-violation": ("G-single-item",),
+    "prefix-violation": ("G-single-item",),
+    "long-fork": ("G-nonadjacent-item",),
     "lost-update": ("G2-item", "write-skew"),
     "write-skew": ("G2",),
 }
-_IN_SESSIONS = ("G0", "G1", "G1c", *CYCLES[2:])
+_IN_SESSIONS = ("G0", "G1", "G1c", *CYCLES[2:], "causality-violation", "prefix-violation", "long-fork")
 """Anomalies that have a -process and a -realtime variant."""
+
+_GUARANTEES: dict[str, tuple[str, ...]] = {
+    "read-your-writes": (),
+    "monotonic-reads": (),
+    "monotonic-writes": (),
+    "writes-follow-reads": (),
+    "PRAM": ("read-your-writes", "monotonic-reads", "monotonic-writes"),
+    "causal": ("PRAM", "writes-follow-reads"),
+}
+"""The session guarantees, and what is made of them; an anomaly of the same name breaks each of the first four."""
 
 _SESSION, _STRONG = "strong-session-", "strong-"
 STRICT = "strict-serializable"
@@ -138,6 +162,8 @@ _ALIASES = {
     "sequential": "strong-session-serializable",
     "conflict-serializable": "serializable",
     "session-serializable": "strong-session-serializable",
+    "view-serializable": "serializable",
+    "1SR": "serializable",
     "PL-1": "read-uncommitted",
     "PL-2": "read-committed",
     "PL-2L": "monotonic-view",
@@ -160,6 +186,7 @@ _ALIASES = {
 REPORTED = frozenset(
     [
         *_LEVELS,
+        *_GUARANTEES,
         *(_SESSION + level for level in ("read-uncommitted", "read-committed", "snapshot-isolation", "serializable")),
         *(_STRONG + level for level in ("read-uncommitted", "read-committed", "snapshot-isolation")),
         STRICT,
@@ -178,6 +205,9 @@ def _implications() -> dict[str, tuple[str, ...]]:
         weaker = _IMPLIES.get(level, ())
         table[_SESSION + level] = (level, *(_SESSION + below for below in weaker))
         table[_strong(level)] = (_SESSION + level, *(_strong(below) for below in weaker))
+    table |= _GUARANTEES
+    table[_SESSION + "causal-cerone"] += ("causal",)
+    table[_SESSION + "read-atomic"] += ("read-your-writes",)
     return table
 
 
@@ -187,6 +217,8 @@ def _proscriptions() -> dict[str, frozenset[str]]:
         cyclic = [anomaly for anomaly in _PROSCRIBES.get(level, ()) if anomaly in _IN_SESSIONS]
         table[_SESSION + level] = frozenset(anomaly + "-process" for anomaly in cyclic)
         table[_strong(level)] = frozenset(anomaly + "-realtime" for anomaly in cyclic)
+    table |= {name: frozenset((name, *_NO_EXECUTION)) for name in _GUARANTEES if not _GUARANTEES[name]}
+    table |= {"PRAM": frozenset(), "causal": frozenset(("session-causality",))}
     return table
 
 
