@@ -48,11 +48,12 @@ _INT_DIGITS_MAX = 4000
 
 
 class EdnError(ValueError):
-    """Text that is no EDN. position: where, in characters from the start."""
+    """Text that is no EDN. position: where, in characters from the start. at_end: more text might make it whole."""
 
-    def __init__(self, what: str, position: int) -> None:
+    def __init__(self, what: str, position: int, at_end: bool = False) -> None:
         super().__init__(what)
         self.position = position
+        self.at_end = at_end
 
 
 class _Nothing:
@@ -72,7 +73,7 @@ def read_form(text: str, position: int = 0) -> tuple[Any, int]:
     """One form and the position after it. Raises EdnError, also where there is none."""
     value, end = _Reader(text).form(position, 0)
     if value is _NOTHING:
-        raise EdnError("the text ends where a value should stand", end)
+        raise EdnError("the text ends where a value should stand", end, at_end=True)
     return value, end
 
 
@@ -122,7 +123,7 @@ class _Reader:
                 raise EdnError(f"nested deeper than {DEPTH_MAX} levels", position)
             value, after = self.form(end, depth + 1)
             if value is _NOTHING:
-                raise EdnError(f"nothing follows {token}", position)
+                raise EdnError(f"nothing follows {token}", position, at_end=True)
             if kind == "tag":
                 return value, after
             position = after
@@ -133,7 +134,7 @@ class _Reader:
         while True:
             position = self._next_in_collection(position, depth)
             if position >= len(self.text):
-                raise EdnError(f"the text ends before {opening!r} is closed", start)
+                raise EdnError(f"the text ends before {opening!r} is closed", start, at_end=True)
             if self.text[position] in "])}":
                 if self.text[position] != closing:
                     raise EdnError(f"{opening!r} is closed by {self.text[position]!r}", position)
@@ -152,8 +153,9 @@ class _Reader:
 
     def _no_token(self, position: int) -> EdnError:
         if self.text[position] == '"':
-            return EdnError("the text ends inside a string", position)
-        return EdnError(f"{self.text[position : position + 20]!r} begins no value", position)
+            return EdnError("the text ends inside a string", position, at_end=True)
+        shown = self.text[position : position + 20].partition("\n")[0]
+        return EdnError(f"{shown!r} begins no value", position)
 
 
 def _atom(token: str, position: int) -> Any:

@@ -9,13 +9,14 @@ none. What is accepted: histories that hold completions only (nothing is then kn
 never complete, processes that go on after an `info`. Transactions of one process that overlap (some of Elle's own test
 histories) are taken where their writes tell which of them completes.
 
-Cost: one pass, some 2 µs and 150 bytes a record beside its value.
+A file's values, errors and nodes are made when somebody asks for one (`harness.history_columns`); a value asked for
+twice may be made twice, so it is nobody's to change.
+
+Cost: of ops one pass, some 2 µs and 150 bytes a record beside its value; of files see `harness.reading`.
 """
 
 from __future__ import annotations
 
-import math
-from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,9 +35,6 @@ TYPES = ("invoke", "ok", "fail", "info")
 NEMESIS_PROCESS = -1
 """What the process column holds for `nemesis` (and any other process that is no number)."""
 
-INT64_MAX = 2**63 - 1
-_TYPE_CODES = {name: code for code, name in enumerate(TYPES)} | {f":{name}": code for code, name in enumerate(TYPES)}
-
 
 class HistoryError(UsageError):
     """A record that is no history: names the line or index, what is wrong, and what was expected."""
@@ -47,7 +45,8 @@ class History:
     """n records.
 
     type: int8[n], one of INVOKE, OK, FAIL, INFO. process: int64[n], NEMESIS_PROCESS for faults. time_ns: int64[n].
-    f: int32[n], index into f_names. value: n Python objects. error: n of str or None. node: n of str or None.
+    f: int32[n], index into f_names. value: n Python objects. error: n of str or None. node: n of str or None; the
+    three of a file are lazy.
     index: int64[n], the record's own index (equals its place in our own runs).
     pair: int64[n], place of the other half of the operation (completion of an invocation and back), -1 where there
     is none. client: bool[n], not a fault record.
@@ -85,7 +84,9 @@ class History:
 
         where: names the record at a place in messages (a file's line); by default "record 7". Raises HistoryError.
         """
-        builder = _Builder(where or (lambda place: f"record {place}"))
+        from harness.history_builder import Builder, show
+
+        builder = Builder(where or (lambda place: f"record {place}"))
         for op in ops:
             if isinstance(op, Op):
                 builder.add(op.type, op.f, op.value, op.process, op.time_ns, op.index, op.error, op.node)
@@ -102,7 +103,7 @@ class History:
                     get("node"),
                 )
             else:
-                raise builder.error(f"expected an op map such as {{type, process, f, value}}, got {_show(op)}")
+                raise builder.error(f"expected an op map such as {{type, process, f, value}}, got {show(op)}")
         return builder.finish()
 
     def op(self, place: int) -> Op:
@@ -176,183 +177,6 @@ class History:
             raise HistoryError(f"index {self.index[place]}: a fault record is malformed: {error}") from None
 
 
-class _Builder:
-    """Grows the columns record by record, and pairs invocations with completions on the way."""
-
-    def __init__(self, where: Callable[[int], str]) -> None:
-        self.where = where
-        self.types = array("b")
-        self.processes = array("q")
-        self.times_ns = array("q")
-        self.fs = array("i")
-        self.f_codes: dict[str, int] = {}
-        self.values: list[Any] = []
-        self.errors: list[str | None] = []
-        self.nodes: list[str | None] = []
-        self.indexes = array("q")
-        self.pairs = array("q")
-        self.numbered = False
-        self.open: dict[int, int] = {}
-        self.overlapping: dict[int, list[int]] = {}
-        self.open_faults: dict[tuple[str, int], int] = {}
-        self.orphan: int | None = None
-        self.invoked = False
-
-    def error(self, what: str) -> HistoryError:
-        """The error for the record that comes next."""
-        return HistoryError(f"{self.where(len(self.types))}: {what}")
-
-    def add(
-        self, type_: Any, f: Any, value: Any, process: Any, time_ns: Any, index: Any, error: Any, node: Any
-    ) -> None:
-        """Check one record and append it."""
-        try:
-            code = _TYPE_CODES[type_]
-        except (KeyError, TypeError):
-            raise self.error(f"type must be one of {', '.join(TYPES)}, not {_show(type_)}") from None
-        number = self._process(process)
-        if type(f) is not str:
-            if f is not None:
-                raise self.error(f"f must be a name, not {_show(f)}")
-            f = ""
-        elif f.startswith(":"):
-            f = f[1:]
-        time_ns = self._whole("time", time_ns)
-        index = self._index(index)
-        pair = self._pair(code, number, f, value)
-        if pair >= 0:
-            self.pairs[pair] = len(self.pairs)
-        self.types.append(code)
-        self.processes.append(number)
-        self.times_ns.append(time_ns)
-        self.fs.append(self.f_codes.setdefault(f, len(self.f_codes)))
-        self.values.append(value)
-        self.errors.append(None if error is None else error_text(error))
-        self.nodes.append(None if node is None else str(node))
-        self.indexes.append(index)
-        self.pairs.append(pair)
-
-    def _process(self, process: Any) -> int:
-        if type(process) is int:
-            if 0 <= process <= INT64_MAX:
-                return process
-            raise self.error(f"process must be a number from 0 to 2^63-1, or a name, not {process}")
-        if isinstance(process, str) and process:
-            return NEMESIS_PROCESS
-        raise self.error(f"process must be a whole number, or a name such as nemesis, not {_show(process)}")
-
-    def _whole(self, name: str, number: Any) -> int:
-        if type(number) is float and math.isfinite(number) and number.is_integer():
-            number = int(number)
-        if type(number) is not int:
-            raise self.error(f"{name} must be a whole number, not {_show(number)}")
-        if not -INT64_MAX <= number <= INT64_MAX:
-            raise self.error(f"{name} must fit 64 bits, {_show(number)} does not")
-        return number
-
-    def _index(self, index: Any) -> int:
-        index = -1 if index is None else self._whole("index", index)
-        place = len(self.indexes)
-        if index < 0:
-            if place and self.numbered:
-                raise self.error("has no index, but records before it have one")
-            self.numbered = False
-            return place
-        if place and not self.numbered:
-            raise self.error(f"has index {index}, but records before it have none")
-        self.numbered = True
-        if place and index <= self.indexes[-1]:
-            raise self.error(f"index {index} comes after index {self.indexes[-1]}: the records are out of order")
-        return index
-
-    def _pair(self, code: int, process: int, f: str, value: Any) -> int:
-        place = len(self.types)
-        if process == NEMESIS_PROCESS:
-            id_ = value.id if isinstance(value, Fault) else value.get("id") if isinstance(value, Mapping) else None
-            if type(id_) is not int:
-                return -1
-            if code == INVOKE:
-                self.open_faults[f, id_] = place
-                return -1
-            return self.open_faults.pop((f, id_), -1)
-        if code == INVOKE:
-            earlier = self.open.get(process)
-            if earlier is not None:
-                if _skeleton(value) is None or _skeleton(self.values[earlier]) is None:
-                    raise self.error(
-                        f"process {process} invokes {f or 'an op'} while its op of {self.where(earlier)} is still "
-                        "open: a process does one op at a time"
-                    )
-                self.overlapping.setdefault(process, []).append(earlier)
-            self.open[process] = place
-            self.invoked = True
-            return -1
-        invocation: int | None
-        if process in self.overlapping:
-            invocation = self._overlapped(process, value)
-        else:
-            invocation = self.open.pop(process, None)
-        if invocation is None:
-            if self.orphan is None:
-                self.orphan = place
-            return -1
-        if self.f_codes.get(f) != self.fs[invocation]:
-            invoked_f = list(self.f_codes)[self.fs[invocation]]
-            raise self.error(
-                f"process {process} completes {f or 'an op without f'}, but its open op, "
-                f"{self.where(invocation)}, is {invoked_f or 'one without f'}"
-            )
-        return invocation
-
-    def _overlapped(self, process: int, value: Any) -> int:
-        """Which of several open transactions of one process this completion belongs to, by what they write."""
-        candidates = [*self.overlapping[process], self.open[process]]
-        skeleton = _skeleton(value)
-        matches = [place for place in candidates if _skeleton(self.values[place]) == skeleton]
-        if len(matches) != 1:
-            raise self.error(
-                f"process {process} has {len(candidates)} open ops, and this completion could belong to "
-                f"{len(matches)} of them: a process does one op at a time"
-            )
-        candidates.remove(matches[0])
-        self.open[process] = candidates.pop()
-        if candidates:
-            self.overlapping[process] = candidates
-        else:
-            del self.overlapping[process]
-        return matches[0]
-
-    def finish(self) -> History:
-        """The columns. Raises HistoryError for a completion without an invocation."""
-        if self.orphan is not None and self.invoked:
-            kind = TYPES[self.types[self.orphan]]
-            raise HistoryError(
-                f"{self.where(self.orphan)}: process {self.processes[self.orphan]} completes ({kind}) an op that it "
-                "never invoked"
-            )
-        return History(
-            type=np.array(self.types, dtype=np.int8),
-            process=np.array(self.processes, dtype=np.int64),
-            time_ns=np.array(self.times_ns, dtype=np.int64),
-            f=np.array(self.fs, dtype=np.int32),
-            f_names=tuple(self.f_codes),
-            value=self.values,
-            error=self.errors,
-            node=self.nodes,
-            index=np.array(self.indexes, dtype=np.int64),
-            pair=np.array(self.pairs, dtype=np.int64),
-        )
-
-
-def _skeleton(value: Any) -> list[Any] | None:
-    """A transaction's micro-ops with what its reads returned left out; None for a value that is no transaction."""
-    if not isinstance(value, list | tuple) or not value:
-        return None
-    if not all(isinstance(micro_op, list | tuple) and len(micro_op) == 3 for micro_op in value):
-        return None
-    return [(f, key, None if f == "r" else element) for f, key, element in value]
-
-
 def error_text(error: Any) -> str:
     """An op's error as one line: Jepsen's are often vectors, `[:timeout "no answer"]` → `timeout: no answer`."""
     if isinstance(error, str):
@@ -360,11 +184,3 @@ def error_text(error: Any) -> str:
     if isinstance(error, list | tuple):
         return ": ".join(error_text(part) for part in error if part is not None)
     return str(error)
-
-
-def _show(thing: Any) -> str:
-    try:
-        text = repr(thing)
-    except (RecursionError, ValueError):
-        text = f"a {type(thing).__name__} too large to show"
-    return "nothing" if thing is None else text if len(text) <= 80 else text[:77] + "..."

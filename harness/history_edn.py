@@ -5,9 +5,11 @@
 Written: type, f, the process of faults, the names of a transaction's micro-ops and the keys of fault records are
 keywords, as Jepsen has them; every other string is a string. `:node` follows where an op has one.
 
-Read: a line of the shape above is turned into JSON by three substitutions and decoded by msgspec (some 6 µs a
-line); any other line, and a form that spans several, goes to the exact reader of `harness.edn`. The fast way accepts
-only characters whose meaning is the same on both, and a line that JSON refuses goes the exact way too.
+Read: what `harness.line_columns` does not expect comes here. A line of the shape above is turned into JSON by three
+substitutions and decoded by msgspec (some 6 µs a line); any other line, and a form that spans several, goes to the
+exact reader of `harness.edn`. The quick way accepts only characters whose meaning is the same on both, and a line that
+JSON refuses goes the exact way too. How far a form goes that spans lines is found by counting brackets, so a file that
+never closes one is refused before megabytes of it became objects.
 """
 
 from __future__ import annotations
@@ -18,11 +20,14 @@ from typing import Any
 
 import msgspec
 
-from harness.edn import EdnError, dumps, keyword, read_form, skip_blank
+from harness.edn import EdnError, dumps, keyword, loads, read_form, skip_blank
+from harness.history import error_text
+from harness.notation import Bytes, LineError, line_end, text_of
 from harness.op import NEMESIS, Op
 
 _LINE = re.compile(
-    r"(?:#jepsen\.history\.Op ?)?\{:index (\d{1,18}),? :time (-?\d{1,18}),? :type :(\w+),? :process (\d{1,18}),? "
+    r"(?:#jepsen\.history\.Op ?)?\{:index (0|[1-9]\d{0,17}),? :time (0|-?[1-9]\d{0,17}),? "
+    r":type :(\w+),? :process (0|[1-9]\d{0,17}),? "
     r":f :([a-zA-Z][\w\-]*),? :value ([\[\]\w\-: ,.]*)"
     r'(?:,? :error (?::([a-zA-Z][\w\-]*)|"([^"\\]*)"))?(?:,? :node "([^"\\]*)")?\}[ \r]*',
     re.ASCII,
@@ -30,7 +35,9 @@ _LINE = re.compile(
 _KEYWORD = re.compile(r":([a-zA-Z][\w\-]*)(?![\w\-.:])", re.ASCII)
 _NIL = re.compile(r'(?<![\w"\-])nil(?![\w"\-])', re.ASCII)
 _GAP = re.compile(r"[ ,]+")
-_BARE = {"nil": None}
+_SIMPLE = re.compile(r"[\[\]\w\-: ,.]*", re.ASCII)
+_BRACKET = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|;[^\n]*|\\.|[\[\](){}]', re.DOTALL)
+"""Brackets, and what may hold some that are none: strings, comments, characters."""
 _decode = msgspec.json.Decoder().decode
 
 
@@ -72,56 +79,86 @@ def _micro_op(micro_op: Any) -> str:
     return dumps(micro_op)
 
 
-def read_ops(text: str) -> Iterator[tuple[int, Any]]:
-    """(line number, op map) of every op in the text. Raises EdnError, its position counted from the text's start.
+class EdnOps:
+    """The exact reader of op maps in EDN, for `harness.read_columns`."""
+
+    json = False
+
+    def read(self, source: Bytes, position: int) -> tuple[list[Any], int, int]:
+        """The ops of the next form: one, or those of a vector. See `harness.notation.Notation`."""
+        end = line_end(source, position)
+        text = text_of(source, position, end)
+        op = _quick(text)
+        if op is not None:
+            return [op], position, min(end + 1, len(source))
+        while True:
+            try:
+                ops, begin, behind = _form(text)
+                break
+            except EdnError as error:
+                further = _form_end(source, position, end) if error.at_end else None
+                if further is None:
+                    raise LineError(str(error), position + len(text[: error.position].encode())) from None
+            end = line_end(source, further)
+            text = text_of(source, position, end)
+        start = position + len(text[:begin].encode())
+        if behind == len(text):
+            return ops, start, min(end + 1, len(source))
+        return ops, start, position + len(text[:behind].encode())
+
+    def value(self, text: bytes) -> Any:
+        """A value that stood in a line."""
+        return _value(text.decode())
+
+    def error(self, text: bytes) -> str | None:
+        """An error that stood in a line, as text."""
+        error = loads(text.decode())
+        return None if error is None else error_text(error)
+
+
+def _form(text: str) -> tuple[list[Any], int, int]:
+    """(ops, where their form begins, where to go on) of a text that ends where a line does. Raises EdnError.
 
     What stands for an op need not be a map here: whoever makes the history names the line.
     """
-    position, line_number, counted = 0, 1, 0
-    length = len(text)
-    while True:
-        end = text.find("\n", position)
-        if end < 0:
-            end = length
-        op = _fast(text[position:end])
-        if op is not None:
-            line_number += text.count("\n", counted, position)
-            counted = position
-            yield line_number, op
-            position = end + 1
-            if position >= length:
-                return
-            continue
-        position = skip_blank(text, position)
-        while text.startswith("#_", position):
-            position = skip_blank(text, read_form(text, position + 2)[1])
-        if position >= length:
-            return
-        line_number += text.count("\n", counted, position)
-        counted = position
-        form, position = read_form(text, position)
-        if isinstance(form, list):
-            for op in form:
-                yield line_number, op
+    begin = skip_blank(text, 0)
+    while text.startswith("#_", begin):
+        begin = skip_blank(text, read_form(text, begin + 2)[1])
+    if begin == len(text):
+        return [], begin, begin
+    form, behind = read_form(text, begin)
+    return (form if isinstance(form, list) else [form]), begin, behind
+
+
+def _form_end(source: Bytes, begin: int, least: int) -> int | None:
+    """A byte behind `least` by which all brackets from `begin` on are closed; None where they never are."""
+    depth = 0
+    for match in _BRACKET.finditer(source, begin):  # type: ignore[call-overload]
+        token = match[0]
+        if token[:1] == b'"':
+            if len(token) == 1 or token[-1:] != b'"':
+                return None
+        elif token in b"[({":
+            depth += 1
+        elif token in b"])}":
+            depth -= 1
         else:
-            yield line_number, form
-        if position < length and text[position] == "\n":
-            position += 1
+            continue
+        if depth <= 0 and match.end() > least:
+            return match.end()
+    return len(source) if depth <= 0 and len(source) > least else None
 
 
-def _fast(line: str) -> dict[str, Any] | None:
+def _quick(line: str) -> dict[str, Any] | None:
+    """The op of a line as Jepsen and we write it, None for any other line."""
     match = _LINE.fullmatch(line)
-    if match is None or "null" in match[6]:
+    if match is None:
         return None
     index, time, type_, process, f, value, error_name, error_text, node = match.groups()
-    if value in _BARE:
-        decoded = None
-    else:
-        json = _GAP.sub(",", _NIL.sub("null", _KEYWORD.sub(r'"\1"', value)))
-        try:
-            decoded = _decode(json)
-        except (msgspec.DecodeError, RecursionError):
-            return None
+    try:
+        decoded = _as_json(value)
+    except (msgspec.DecodeError, RecursionError):
+        return None
     op = {
         "index": int(index),
         "time": int(time),
@@ -137,4 +174,19 @@ def _fast(line: str) -> dict[str, Any] | None:
     return op
 
 
-__all__ = ["EdnError", "jepsen_op_line", "op_line", "read_ops", "write_lines"]
+def _value(text: str) -> Any:
+    if _SIMPLE.fullmatch(text):
+        try:
+            return _as_json(text)
+        except (msgspec.DecodeError, RecursionError):
+            pass
+    return loads(text)
+
+
+def _as_json(value: str) -> Any:
+    """A value of `_SIMPLE` characters. Raises DecodeError, RecursionError where it means nothing, or not the same."""
+    if value == "nil":
+        return None
+    if "null" in value:
+        raise msgspec.DecodeError("null is a name in EDN")
+    return _decode(_GAP.sub(",", _NIL.sub("null", _KEYWORD.sub(r'"\1"', value))))

@@ -4,7 +4,10 @@ One function, `read_history`. Every problem of a file is one `HistoryError` (or 
 file) that names the file and the line. A journal of our own that ends in the middle of a line, because the controller
 was killed, is read up to there, and `read_recording` says so in its notes; any other cut file is refused.
 
-Cost: the whole text in memory once, and about 10 µs a record.
+Lines of op maps, EDN or JSON, are read into columns over the mapped file (`harness.read_columns`); only one JSON array
+goes through objects.
+
+Cost: some 2 ns a byte and core; about 3 µs a record in a JSON array.
 """
 
 from __future__ import annotations
@@ -12,10 +15,11 @@ from __future__ import annotations
 import gc
 import gzip
 import json
+import mmap
 import os
 import re
+import stat
 import zlib
-from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,10 +28,11 @@ from typing import Any
 
 import msgspec
 
-from harness.edn import EdnError
 from harness.errors import UsageError
 from harness.history import History, HistoryError
-from harness.history_edn import read_ops
+from harness.history_edn import EdnOps
+from harness.history_json import JsonLines
+from harness.notation import Bytes, LineError, text_of
 from harness.op import Op
 
 JOURNAL = "journal.jsonl"
@@ -35,6 +40,8 @@ FOLDER_FILES = (JOURNAL, "history.edn", "history.jsonl", "history.json")
 """What a run's folder (or Jepsen's) may hold, the first found is read."""
 
 _EDN_START = re.compile(r"[\s\[(]*(?:#jepsen[^{]*)?\{\s*:")
+_BOM = b"\xef\xbb\xbf"
+_HEAD_BYTES = 1 << 16
 _JSON_START = re.compile(r'[\s\[]*\{\s*"')
 
 HistorySource = str | os.PathLike[str] | History | Iterable[Op | Mapping[str, Any]]
@@ -72,25 +79,48 @@ def read_recording(source: HistorySource) -> Recording:
 def _read_path(path: Path) -> Recording:
     if path.is_dir():
         path = _file_in(path)
-    text = _text(path)
-    kind = _kind(path, text)
+    source = _source(path)
+    begin = len(_BOM) if source[: len(_BOM)] == _BOM else 0
+    head = source[begin : begin + _HEAD_BYTES].decode("utf-8", "replace")
+    kind = _kind(path, head)
     notes: list[str] = []
-    lines = array("q")
-    unit = "line"
-    if kind == "edn":
-        ops = _edn_ops(path, text, lines)
-    elif kind == "json" and text.lstrip().startswith("["):
-        unit = "op"
-        ops = _json_ops(path, text, lines)
+    if kind == "json" and head.lstrip().startswith("["):
+        history = _json_array(path, source, begin)
     else:
-        ops = _json_lines_ops(path, text, lines, notes)
-    history = History.from_ops(ops, lambda place: f"{path.name} {unit} {lines[place]}")
+        history = _op_lines(path, source, begin, kind, notes)
     if not len(history):
         if _is_journal(path):
             notes.append(f"{path.name} holds no op yet")
         else:
             raise HistoryError(f"{path} holds no op")
     return Recording(history, path, notes)
+
+
+def _op_lines(path: Path, source: Bytes, begin: int, kind: str, notes: list[str]) -> History:
+    from harness.history_columns import history_of
+    from harness.read_columns import read_columns
+
+    json_lines = JsonLines(may_be_cut=_is_journal(path))
+    notation = EdnOps() if kind == "edn" else json_lines
+    read = read_columns(source, begin, notation)
+    history = history_of(
+        read.records,
+        lambda place: f"{path.name} line {_line(source, int(read.start[place]))}",
+        notation.value,
+        notation.error,
+        complete=read.error is None,
+    )
+    if read.error is not None:
+        raise HistoryError(f"{path.name} line {_line(source, read.error.position)}: {read.error}")
+    if json_lines.cut_at is not None:
+        line = _line(source, json_lines.cut_at)
+        notes.append(f"{path.name} ends in the middle of line {line}: that line was left out, everything before counts")
+    return history
+
+
+def _line(source: Bytes, position: int) -> int:
+    """The number of the line that a byte stands in, from 1."""
+    return 1 + sum(source[at : min(at + _HEAD_BYTES, position)].count(b"\n") for at in range(0, position, _HEAD_BYTES))
 
 
 def _file_in(folder: Path) -> Path:
@@ -101,23 +131,24 @@ def _file_in(folder: Path) -> Path:
     raise UsageError(f"{folder} holds no history: expected one of {', '.join(FOLDER_FILES)} in it")
 
 
-def _text(path: Path) -> str:
+def _source(path: Path) -> Bytes:
+    """A file's bytes: mapped where that can be; in memory where it was compressed."""
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            packed = path.suffix == ".gz" or file.peek(2).startswith(b"\x1f\x8b")
+            if not packed and stat.S_ISREG(os.fstat(file.fileno()).st_mode) and os.fstat(file.fileno()).st_size:
+                return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            data = file.read()
     except FileNotFoundError:
         raise UsageError(f"no such file: {path}") from None
     except OSError as error:
         raise UsageError(f"{path} can't be read: {error.strerror}") from None
-    if path.suffix == ".gz" or data.startswith(b"\x1f\x8b"):
-        try:
-            data = gzip.decompress(data)
-        except (OSError, EOFError, zlib.error) as error:
-            raise HistoryError(f"{path.name} is no complete gzip file: {error}") from None
+    if not packed:
+        return data
     try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise HistoryError(f"{path.name} line {line}: is not UTF-8 text") from None
+        return gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        raise HistoryError(f"{path.name} is no complete gzip file: {error}") from None
 
 
 def _kind(path: Path, text: str) -> str:
@@ -136,26 +167,17 @@ def _is_journal(path: Path) -> bool:
     return path.name in (JOURNAL, f"{JOURNAL}.gz")
 
 
-def _edn_ops(path: Path, text: str, lines: array[int]) -> Iterator[Any]:
+def _json_array(path: Path, source: Bytes, begin: int) -> History:
     try:
-        for line, op in read_ops(text):
-            lines.append(line)
-            yield op
-    except EdnError as error:
-        line = text.count("\n", 0, error.position) + 1
-        raise HistoryError(f"{path.name} line {line}: {error}") from None
-
-
-def _json_ops(path: Path, text: str, lines: array[int]) -> Iterator[Any]:
-    try:
+        text = text_of(source, begin, len(source))
         ops = msgspec.json.decode(text)
+    except LineError as error:
+        raise HistoryError(f"{path.name} line {_line(source, error.position)}: {error}") from None
     except RecursionError:
         raise HistoryError(f"{path.name}: nested too deeply") from None
     except msgspec.DecodeError as error:
         raise HistoryError(f"{path.name} line {_json_error_line(text)}: {error}") from None
-    for place, op in enumerate(ops):
-        lines.append(place + 1)
-        yield op
+    return History.from_ops(ops, lambda place: f"{path.name} op {place + 1}")
 
 
 def _json_error_line(text: str) -> int:
@@ -166,34 +188,6 @@ def _json_error_line(text: str) -> int:
     except (RecursionError, ValueError):
         pass
     return 1
-
-
-def _json_lines_ops(path: Path, text: str, lines: array[int], notes: list[str]) -> Iterator[Any]:
-    decode = msgspec.json.Decoder().decode
-    start, number, length = 0, 0, len(text)
-    while start < length:
-        end = text.find("\n", start)
-        complete = end >= 0
-        if not complete:
-            end = length
-        number += 1
-        line = text[start:end]
-        start = end + 1
-        if not line or line.isspace():
-            continue
-        try:
-            op = decode(line)
-        except RecursionError:
-            raise HistoryError(f"{path.name} line {number}: nested too deeply") from None
-        except msgspec.DecodeError as error:
-            if not complete and _is_journal(path):
-                notes.append(
-                    f"{path.name} ends in the middle of line {number}: that line was left out, everything before counts"
-                )
-                return
-            raise HistoryError(f"{path.name} line {number}: is no JSON: {error}") from None
-        lines.append(number)
-        yield op
 
 
 @contextmanager

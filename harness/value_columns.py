@@ -4,8 +4,8 @@ Problem: a Python object for each value costs a hundred times more than looking 
 bytes fills columns directly; values become objects only where somebody asks for one. Five shapes are known, which
 cover registers and transactions over whole numbers; any other value is OTHER, and is an object only.
 
-A value has one shape, the first that fits: what it is does not depend on how it was written. The columns say all of a
-value but an OTHER's: `value_at` gives the object back, made of lists as the exact readers make them.
+The columns say all of a value but an OTHER's: `values_in` gives the objects back, made of lists as the exact readers
+make them. A value that is written in an unusual way (`(1 2)`, `["r" 1 nil]`) may be OTHER too.
 """
 
 from __future__ import annotations
@@ -63,33 +63,40 @@ class ValueColumns:
     def __len__(self) -> int:
         return len(self.shape)
 
-    def value_at(self, place: int) -> Any:
-        """The value as an object, with lists for vectors. Raises ValueError for an OTHER."""
-        shape = self.shape[place]
-        if shape == NIL:
-            return None
-        if shape == OTHER:
-            raise ValueError(f"the value at {place} is no number, pair or transaction of numbers")
-        if shape == TXN:
-            return self._txn(int(self.mop_start[place]), int(self.mop_start[place + 1]))
-        first = _number(self.first[place])
-        if shape == NUMBER:
-            return first
-        if shape == PAIR:
-            return [first, _number(self.second[place])]
-        return [first, [_number(self.second[place]), _number(self.third[place])]]
+    def values_in(self, begin: int, end: int) -> list[Any]:
+        """The values of records begin:end as objects, with lists for vectors; None for an OTHER."""
+        mops_from, mops_to = int(self.mop_start[begin]), int(self.mop_start[end])
+        micro_ops = self._micro_ops(mops_from, mops_to) if mops_to > mops_from else []
+        shapes, firsts, seconds, thirds = (
+            column[begin:end].tolist() for column in (self.shape, self.first, self.second, self.third)
+        )
+        starts = (self.mop_start[begin : end + 1] - mops_from).tolist()
+        values: list[Any] = []
+        for shape, first, second, third, start, stop in zip(shapes, firsts, seconds, thirds, starts, starts[1:]):
+            if shape == TXN:
+                values.append(micro_ops[start:stop])
+            elif shape == NUMBER:
+                values.append(first)
+            elif shape == PAIR:
+                values.append([_part(first), _part(second)])
+            elif shape == KEYED_PAIR:
+                values.append([_part(first), [_part(second), _part(third)]])
+            else:
+                values.append(None)
+        return values
 
-    def _txn(self, begin: int, end: int) -> list[list[Any]]:
-        functions = self.function[begin:end].tolist()
-        keys = self.key[begin:end].tolist()
-        arguments = self.argument[begin:end].tolist()
-        numbers = self.number[begin:end].tolist()
-        starts = self.list_start[begin : end + 1].tolist()
+    def _micro_ops(self, begin: int, end: int) -> list[list[Any]]:
+        elements_from = int(self.list_start[begin])
+        elements = self.element[elements_from : int(self.list_start[end])].tolist()
+        starts = (self.list_start[begin : end + 1] - elements_from).tolist()
+        functions, keys, arguments, numbers = (
+            column[begin:end].tolist() for column in (self.function, self.key, self.argument, self.number)
+        )
         return [
             [
                 FUNCTIONS[function],
                 key,
-                number if argument == NUMBER else None if argument == NIL else self.element[start:stop].tolist(),
+                number if argument == NUMBER else None if argument == NIL else elements[start:stop],
             ]
             for function, key, argument, number, start, stop in zip(
                 functions, keys, arguments, numbers, starts, starts[1:]
@@ -97,8 +104,8 @@ class ValueColumns:
         ]
 
 
-def _number(number: Any) -> int | None:
-    return None if number == NO_NUMBER else int(number)
+def _part(number: int) -> int | None:
+    return None if number == NO_NUMBER else number
 
 
 class ValueColumnsBuilder:

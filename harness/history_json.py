@@ -1,0 +1,57 @@
+"""Histories as JSON lines: one op map a line, our journal's or Jepsen's fields.
+
+A journal of our own that ends in the middle of a line, because the controller was killed, is read up to there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from harness.history import error_text
+from harness.notation import Bytes, LineError, line_end, text_of
+
+_decode = msgspec.json.Decoder().decode
+
+
+class JsonLines:
+    """The exact reader of op maps in JSON, one a line, for `harness.read_columns`.
+
+    may_be_cut: whether a last line without an end may be half a line. cut_at: the byte at which such a one began, None
+    where none was met.
+    """
+
+    json = True
+
+    def __init__(self, may_be_cut: bool = False) -> None:
+        self.may_be_cut = may_be_cut
+        self.cut_at: int | None = None
+
+    def read(self, source: Bytes, position: int) -> tuple[list[Any], int, int]:
+        """The op of a line. See `harness.notation.Notation`."""
+        end = line_end(source, position)
+        behind = min(end + 1, len(source))
+        try:
+            text = text_of(source, position, end)
+            if not text or text.isspace():
+                return [], position, behind
+            return [_decode(text)], position, behind
+        except RecursionError:
+            raise LineError("nested too deeply", position) from None
+        except (LineError, msgspec.DecodeError) as error:
+            if self.may_be_cut and end == len(source):
+                self.cut_at = position
+                return [], position, behind
+            if isinstance(error, LineError):
+                raise
+            raise LineError(f"is no JSON: {error}", position) from None
+
+    def value(self, text: bytes) -> Any:
+        """A value that stood in a line."""
+        return _decode(text)
+
+    def error(self, text: bytes) -> str | None:
+        """An error that stood in a line, as text."""
+        error = _decode(text)
+        return None if error is None else error_text(error)
