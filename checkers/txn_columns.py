@@ -2,7 +2,8 @@
 
 Problem: checkers of transactions look at every element of every list that was read; a Python object for each is a
 hundred times too slow. Idea: flatten once. Keys and values become small integers; what they stood for is kept aside
-for the sentences that people read. Cost: O(size of the history), about 8 bytes for each element that was read.
+for the sentences that people read. Where a reader made columns of the values already (`history.numbers`), they are only
+put together, and no object is made. Cost: O(size of the history), about 8 bytes for each element that was read.
 
 A transaction is an invocation with its completion. `ok` shows its micro-ops with what they returned; of `fail`, `info`
 and what never completed only the writes matter, and those stand in the invocation.
@@ -18,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from checkers.txn_gathering import gather
 from harness.history import FAIL, INFO, INVOKE, OK, History, HistoryError
 
 WRITE, READ = 0, 1
@@ -127,6 +129,51 @@ def columns_of(history: History, form: Form = Form.LIST_APPEND) -> TxnColumns:
     began = invoked if timed else completed.copy()
     completed[status != OK] = -1
 
+    gathered = None
+    if history.numbers is not None:
+        gathered = gather(history.numbers, source, status, form is Form.LIST_APPEND)
+    if gathered is not None:
+        key, key_table = _rank_keys(gathered.key)
+        body = _Body(
+            mop_start=gathered.mop_start,
+            function=np.where(gathered.writes, WRITE, READ).astype(np.int8),
+            key=key,
+            value=gathered.value,
+            list_start=gathered.list_start,
+            element=gathered.element,
+            keys=key_table,
+            values=None,
+        )
+    else:
+        body = _of_objects(history, source, status, form)
+    return TxnColumns(
+        status=status,
+        process=process,
+        op=op,
+        invoked=np.asarray(invoked, np.int64),
+        completed=np.asarray(completed, np.int64),
+        began=np.asarray(began, np.int64),
+        timed=timed,
+        history=history,
+        **vars(body),
+    )
+
+
+@dataclass(frozen=True)
+class _Body:
+    """What the transactions did; see TxnColumns."""
+
+    mop_start: np.ndarray
+    function: np.ndarray
+    key: np.ndarray
+    value: np.ndarray
+    list_start: np.ndarray
+    element: np.ndarray
+    keys: Sequence[Any]
+    values: Sequence[Any] | None
+
+
+def _of_objects(history: History, source: np.ndarray, status: np.ndarray, form: Form) -> _Body:
     bodies = [history.value[place] for place in source.tolist()]
     for i, body in enumerate(bodies):
         if type(body) is not list:
@@ -162,14 +209,7 @@ def columns_of(history: History, form: Form = Form.LIST_APPEND) -> TxnColumns:
     numbers, element, table = _number_values(appended, lists, int(lengths.sum()))
     value = np.zeros(len(mops), np.int64)
     value[appending] = numbers
-    return TxnColumns(
-        status=status,
-        process=process,
-        op=op,
-        invoked=np.asarray(invoked, np.int64),
-        completed=np.asarray(completed, np.int64),
-        began=np.asarray(began, np.int64),
-        timed=timed,
+    return _Body(
         mop_start=mop_start,
         function=function,
         key=key,
@@ -178,7 +218,6 @@ def columns_of(history: History, form: Form = Form.LIST_APPEND) -> TxnColumns:
         element=element,
         keys=key_table,
         values=table,
-        history=history,
     )
 
 
@@ -235,15 +274,7 @@ def _number_keys(keys: list[Any]) -> tuple[np.ndarray, list[Any]]:
         except OverflowError:
             raw = None
         if raw is not None:
-            low = int(raw.min())
-            width = int(raw.max()) - low + 1
-            if width <= 4 * len(keys) + 1024:
-                used = np.zeros(width, bool)
-                used[raw - low] = True
-                ranks = np.cumsum(used, dtype=np.int32) - 1
-                return ranks[raw - low].astype(np.int32), (np.flatnonzero(used) + low).tolist()
-            distinct, inverse = np.unique(raw, return_inverse=True)
-            return inverse.astype(np.int32), distinct.tolist()
+            return _rank_keys(raw)
     numbers: dict[Hashable, int] = {}
     table: list[Any] = []
     column = np.empty(len(keys), np.int32)
@@ -253,6 +284,20 @@ def _number_keys(keys: list[Any]) -> tuple[np.ndarray, list[Any]]:
             table.append(key)
         column[i] = number
     return column, table
+
+
+def _rank_keys(raw: np.ndarray) -> tuple[np.ndarray, list[Any]]:
+    if not len(raw):
+        return raw.astype(np.int32), []
+    low = int(raw.min())
+    width = int(raw.max()) - low + 1
+    if width <= 4 * len(raw) + 1024:
+        used = np.zeros(width, bool)
+        used[raw - low] = True
+        ranks = np.cumsum(used, dtype=np.int32) - 1
+        return ranks[raw - low].astype(np.int32), (np.flatnonzero(used) + low).tolist()
+    distinct, inverse = np.unique(raw, return_inverse=True)
+    return inverse.astype(np.int32), distinct.tolist()
 
 
 def _number_values(

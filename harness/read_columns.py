@@ -14,6 +14,7 @@ Cost: the columns, and some 20 MB a thread; see `harness.line_columns` for the t
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -61,10 +62,19 @@ def read_columns(source: Bytes, begin: int, notation: Notation, threads: int | N
             stretch = _read_stretch(source, data, position, stretch.end, notation, spare)
         gathered.add(stretch)
         position, error = stretch.position, stretch.error
+        _forget(source, stretch.begin, position)
         spare.append(stretch.buffers)
         if error is not None:
             break
     return ReadColumns(gathered.records(), gathered.start.items, error)
+
+
+def _forget(source: Bytes, begin: int, end: int) -> None:
+    """Let go of mapped pages that were read: they would count as this process' memory."""
+    if isinstance(source, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        begin = -(-begin // mmap.PAGESIZE) * mmap.PAGESIZE
+        if end - begin >= mmap.PAGESIZE:
+            source.madvise(mmap.MADV_DONTNEED, begin, (end - begin) // mmap.PAGESIZE * mmap.PAGESIZE)
 
 
 class _Buffers:
