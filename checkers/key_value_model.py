@@ -25,6 +25,7 @@ class KeyValue:
     noun: ClassVar[str] = "key"
     fs: ClassVar[tuple[str, ...]] = ("get", "put", "append")
     read_fs: ClassVar[tuple[str, ...]] = ("get",)
+    grows: ClassVar[bool] = True
 
     def action(self, f: str, argument: Any, result: Any, index: int) -> Action | None:
         """See Model."""

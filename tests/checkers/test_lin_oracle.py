@@ -1,0 +1,99 @@
+"""Every data type's algorithm, and the search on the same histories, against brute force by definition.
+
+Method: random executions of the data type by several clients, most of them damaged afterwards. The checker's
+verdict must be the oracle's; so must the search's without the own algorithm, and the records that it shows must
+show it again. FAULTLINE_EXAMPLES sets how many are tried (the nightly profile: 20000).
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from checkers.lin_bag import Bag
+from checkers.lin_calls import DataType, calls_of
+from checkers.lin_checker import LinearizableType
+from checkers.lin_counter import Counter
+from checkers.lin_fenced_lock import FencedLock
+from checkers.lin_fifo import FifoQueue
+from checkers.lin_log import Log
+from checkers.lin_multi_register import MultiRegister
+from checkers.lin_mutex import Mutex, OwnedMutex
+from checkers.lin_set import Set
+from checkers.lin_stack import Stack
+from checkers.linearizable_model import Budget
+from checkers.linearizable_search import search
+from harness.glossary import ANOMALIES
+from tests.checkers import lin_types
+from tests.checkers.histories import asked
+from tests.checkers.lin_oracle import Done, Type, corrupted, execution, history_of, linearizable, only
+
+EXAMPLES = int(os.environ.get("FAULTLINE_EXAMPLES", "600"))
+thorough = settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@dataclass(frozen=True)
+class Case:
+    type: Type
+    model: DataType
+    goes_on: bool = False
+    """Whether clients go on after an op of unknown outcome."""
+
+
+CASES = {
+    "counter by one": Case(lin_types.counter((1,)), Counter()),
+    "counter by minus two": Case(lin_types.counter((-2,)), Counter()),
+    "counter up and down": Case(lin_types.counter((1, 2, -1)), Counter()),
+    "log": Case(lin_types.log(1.0), Log()),
+    "log with repeated values": Case(lin_types.log(0.7), Log()),
+    "set that grows": Case(lin_types.set_({"add": 5, "read": 3, "contains": 3}), Set()),
+    "set without reads": Case(lin_types.set_({"add": 3, "remove": 2, "contains": 4}), Set()),
+    "set with everything": Case(lin_types.set_({"add": 3, "remove": 2, "contains": 1, "read": 2}), Set()),
+    "queue": Case(lin_types.collection("bag", 1.0), Bag()),
+    "queue with repeated values": Case(lin_types.collection("bag", 0.3), Bag()),
+    "FIFO queue": Case(lin_types.collection("fifo", 1.0), FifoQueue()),
+    "FIFO queue with repeated values": Case(lin_types.collection("fifo", 0.5), FifoQueue()),
+    "stack": Case(lin_types.collection("stack", 1.0, "push", "pop"), Stack()),
+    "stack with repeated values": Case(lin_types.collection("stack", 0.5, "push", "pop"), Stack()),
+    "mutex": Case(lin_types.mutex(owners=False), Mutex()),
+    "mutex with owners": Case(lin_types.mutex(owners=True), OwnedMutex()),
+    "mutex whose clients go on": Case(lin_types.mutex(owners=True), OwnedMutex(), goes_on=True),
+    "fenced lock": Case(lin_types.fenced_lock(expires=False), FencedLock()),
+    "fenced lock whose clients go on": Case(lin_types.fenced_lock(expires=False), FencedLock(), goes_on=True),
+    "fenced lock that expires": Case(lin_types.fenced_lock(expires=True), FencedLock(expires=True)),
+    "multi-register": Case(lin_types.multi_register(), MultiRegister()),
+}
+
+
+def drawn(case: Case, seed: int) -> list[Done]:
+    chance = random.Random(seed)
+    crash = chance.choice([0.0, 0.0, 0.15, 0.4])
+    calls = execution(case.type, chance, chance.randint(1, 8), chance.randint(1, 5), crash, case.goes_on)
+    results = lin_types.any_set_result if isinstance(case.model, Set) else lin_types.any_result
+    return corrupted(chance, calls, results) if chance.random() < 0.75 else calls
+
+
+@pytest.mark.parametrize("name", CASES)
+@settings(thorough, max_examples=max(60, EXAMPLES // 4))
+@given(seed=st.integers(0, 2**60))
+def test_agrees_with_the_definition(name: str, seed: int) -> None:
+    case = CASES[name]
+    calls = drawn(case, seed)
+    if not calls:
+        return
+    recorded = history_of(calls)
+    expected = linearizable(case.type, calls)
+    verdict = LinearizableType(lambda options: case.model).check(recorded, asked())
+    assert verdict.verdict == ("valid" if expected else "invalid"), calls
+    for anomaly in verdict.anomalies:
+        assert anomaly.type in ANOMALIES and anomaly.sentence.endswith(".")
+        assert set(anomaly.ops) <= set(anomaly.sub_history)
+        assert not linearizable(case.type, only(calls, anomaly.sub_history)), anomaly
+    for each in calls_of(recorded, case.model, keyed=False):
+        searched = search(case.model, each.operations, Budget.of(20, 500))
+        assert searched.linearizable == expected, calls
