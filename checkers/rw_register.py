@@ -35,6 +35,7 @@ from checkers.rw_register_explain import Explainer
 from checkers.rw_register_orders import judge_orders
 from checkers.rw_register_values import ValueAnomalies
 from checkers.rw_register_versions import Versions, versions_of
+from checkers.rw_register_witness import find_witness
 from checkers.txn_columns import Form, TxnColumns, columns_of
 from harness.checker import CheckOptions
 from harness.history import FAIL, INFO, OK, History
@@ -60,6 +61,9 @@ class RwRegister:
         txn = columns.txn_of_mop()
         versions = versions_of(columns, txn, options.workload.get("initial", "nil") == "unknown")
         found = ValueAnomalies(columns, txn, versions, options.max_shown).found()
+        reasons = self._reasons(columns, versions, model)
+        if find_witness(columns, txn, versions).explains and not any(part.type == "G1b" for part in found):
+            return self._verdict(columns, model, found, CycleSearch(), reasons)
         graph = known_dependencies(columns, txn, versions)
         timing = Timing(columns.status, columns.process, columns.began, columns.completed, columns.timed)
         cycles = find_cycles(graph, timing, options.max_shown)
@@ -74,7 +78,7 @@ class RwRegister:
         for type_, conflicts in opened.found:
             shown = [explainer.open_order(type_, conflict) for conflict in conflicts[: options.max_shown]]
             found.append(Found(type_, len(conflicts), shown, {type_}))
-        reasons = self._reasons(columns, versions, model) + cycles.undecided + opened.reasons(model)
+        reasons += cycles.undecided + opened.reasons(model)
         return self._verdict(columns, model, found, cycles, reasons)
 
     @staticmethod

@@ -16,9 +16,18 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
-from tests.checkers.txn_oracle import MODELS, NONE, REALTIME, Txn, transactions
+from tests.checkers.txn_oracle import NONE, REALTIME, SESSION, Txn, transactions
 
-__all__ = ["MODELS", "legal", "writes"]
+MODELS = {
+    "read-committed": ("rc", NONE),
+    "repeatable-read": ("serial", NONE),
+    "snapshot-isolation": ("si", NONE),
+    "serializable": ("serial", NONE),
+    "strong-session-snapshot-isolation": ("si", SESSION),
+    "strong-session-serializable": ("serial", SESSION),
+    "strong-snapshot-isolation": ("si", REALTIME),
+    "strict-serializable": ("serial", REALTIME),
+}
 
 State = dict[Any, Any]
 
