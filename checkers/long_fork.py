@@ -21,6 +21,7 @@ record takes O(n log n).
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
@@ -170,7 +171,7 @@ def _forks(parsed: _Parsed, calls: list[ClientCall]) -> Iterator[Finding]:
     """Pairs of states of which neither holds the other. States that form a chain are seen at once."""
     for group in parsed.groups.values():
         states = sorted(group.states, key=len)
-        if all(one <= other for one, other in zip(states, states[1:])):
+        if all(one <= other for one, other in itertools.pairwise(states)):
             continue
         tried = 0
         for place, one in enumerate(states):

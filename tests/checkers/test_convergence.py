@@ -1,0 +1,128 @@
+"""Goal: nodes that differ for good are found; those that only lag, or that a late write explains, are not called so."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from checkers.convergence import Convergence
+from harness.history import History
+from harness.op import Op
+from tests.checkers.histories import asked
+
+NODES = ("n1", "n2", "n3")
+
+
+class Recorder:
+    """Records ops at given seconds."""
+
+    def __init__(self) -> None:
+        self.ops: list[Op] = []
+
+    def add(self, second: float, type_: str, f: str, value: Any, process: int = 0, node: str = "n1") -> Recorder:
+        self.ops.append(Op(type_, f, value, process, round(second * 1e9), len(self.ops), None, node))  # type: ignore
+        return self
+
+    def read(self, second: float, node: str, key: Any, answer: Any) -> Recorder:
+        process = 10 + NODES.index(node)
+        asked_, told = (None, answer) if key is None else ([key, None], [key, answer])
+        self.add(second, "invoke", "read", asked_, process, node)
+        return self.add(second + 0.01, "ok", "read", told, process, node)
+
+    def write(self, second: float, key: Any, value: Any, outcome: str = "ok", f: str = "write") -> Recorder:
+        what = value if key is None else [key, value]
+        self.add(second, "invoke", f, what)
+        return self.add(second + 0.01, outcome, f, what)
+
+    @property
+    def verdict(self) -> Any:
+        return Convergence().check(History.from_ops(self.ops), asked())
+
+
+def test_all_agree_and_it_is_told_when() -> None:
+    run = Recorder().write(1, 5, 1).write(2, 5, 2)
+    run.read(3, "n1", 5, 2).read(3.1, "n2", 5, 1).read(3.2, "n3", 5, 2).read(4, "n2", 5, 2)
+    assert run.verdict.verdict == "valid"
+    assert run.verdict.stats["agreed_within_s"] == pytest.approx(2.0, abs=0.02)
+    assert run.verdict.stats["disagreed_until_s"] == pytest.approx(1.1, abs=0.02)
+
+
+def test_nodes_that_differ_after_the_patience_have_diverged() -> None:
+    run = Recorder().write(1, 5, 1).write(2, 5, 2)
+    run.read(3, "n1", 5, 2).read(3, "n2", 5, 1).read(13, "n1", 5, 2).read(13.5, "n2", 5, 1).read(14, "n3", 5, 2)
+    verdict = run.verdict
+    assert (verdict.verdict, verdict.anomaly_counts) == ("invalid", {"diverged-replicas": 1})
+    assert verdict.anomalies[0].ops == [9, 11] and "node n2 1 (op 11)" in verdict.anomalies[0].sentence
+
+
+def test_too_early_is_unknown() -> None:
+    run = Recorder().write(1, 5, 1).write(2, 5, 2)
+    run.read(3, "n1", 5, 2).read(3, "n2", 5, 1).read(3, "n3", 5, 2)
+    assert run.verdict.verdict == "unknown" and "nobody asked later" in run.verdict.reasons[0]
+
+
+def test_a_node_that_was_not_asked_is_unknown() -> None:
+    run = Recorder().write(1, 5, 1).read(20, "n1", 5, 1).read(20, "n2", 5, 1)
+    run.add(0.5, "invoke", "write", [6, 1], 3, "n3")
+    run.ops = [run.ops[-1].replace(index=0), *(op.replace(index=op.index + 1) for op in run.ops[:-1])]
+    assert run.verdict.verdict == "unknown" and "n3" in run.verdict.reasons[0]
+
+
+def test_a_write_of_unknown_outcome_may_have_come_between() -> None:
+    run = Recorder().write(1, 5, 1).write(1.5, 5, 2, "info")
+    run.read(20, "n1", 5, 1).read(21, "n2", 5, 2).read(22, "n3", 5, 2)
+    assert run.verdict.verdict == "unknown" and "unknown outcome" in run.verdict.reasons[0]
+    back = Recorder().write(1, 5, 1).write(1.5, 5, 2, "info")
+    back.read(20, "n1", 5, 2).read(21, "n2", 5, 1).read(22, "n3", 5, 1)
+    assert back.verdict.verdict == "invalid"
+
+
+def test_sets_differ_by_elements_not_by_order() -> None:
+    run = Recorder().write(1, None, 1, f="add").write(2, None, 2, f="add")
+    for node, order in zip(NODES, ([1, 2], [2, 1], [1, 2])):
+        run.read(20, node, None, order)
+    assert run.verdict.verdict == "valid"
+    run.read(30, "n3", None, [1])
+    assert run.verdict.anomaly_types == ["diverged-replicas"]
+
+
+def test_one_node_has_nothing_to_agree_with() -> None:
+    assert Recorder().write(1, 5, 1).read(2, "n1", 5, 1).verdict.verdict == "valid"
+    no_nodes = [op.replace(node=None) for op in Recorder().write(1, 5, 1).ops]
+    assert Convergence().check(History.from_ops(no_nodes), asked()).verdict == "unknown"
+
+
+@given(st.integers(0, 2**63))
+@settings(max_examples=200, deadline=None)
+def test_one_copy_never_diverges_and_a_spoilt_answer_is_seen(seed: int) -> None:
+    """A single register, writes of any outcome that may land late, every node asked at the end: never invalid. Then one
+    node's last answers are replaced by a value from before, which no late write can bring back: always invalid."""
+    chance = random.Random(seed)
+    run = Recorder()
+    value, late = 0, []
+    for number in range(1, chance.randint(2, 8)):
+        outcome = chance.choice(["ok", "ok", "info", "fail"])
+        run.write(number, 5, number, outcome)
+        if outcome == "ok":
+            value = number
+        elif outcome == "info":
+            late.append(number)
+    run.write(9, 5, 99)
+    value = 99
+    for second in range(20, 20 + chance.randint(1, 4)):
+        for place, node in enumerate(NODES):
+            if late and chance.random() < 0.2:
+                value = late.pop()
+            run.read(second + place / 4, node, 5, value)
+    verdict = run.verdict
+    assert verdict.verdict != "invalid"
+    spoilt = [
+        op.replace(value=[5, 1]) if op.type == "ok" and op.node == "n2" and op.time_ns > 19e9 else op for op in run.ops
+    ]
+    if any(op.value == [5, 1] and op.type == "info" for op in run.ops):
+        return
+    assert Convergence().check(History.from_ops(spoilt), asked()).verdict == "invalid"

@@ -1,0 +1,144 @@
+"""Goal: two in charge at once are found; a node that has not heard yet, or one copy that loses updates, is not."""
+
+from __future__ import annotations
+
+import os
+import random
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from checkers.split_brain import SplitBrain
+from harness.history import History, HistoryError
+from harness.op import Op
+from tests.checkers.histories import asked, history
+
+EXAMPLES = int(os.environ.get("FAULTLINE_EXAMPLES", "600"))
+thorough = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+
+
+def verdict(*records: Any) -> Any:
+    return SplitBrain().check(history(*records), asked())
+
+
+def report(node: str, primary: str | None, term: int | None) -> dict[str, Any]:
+    return {"node": node, "primary": primary, "term": term}
+
+
+def poll(*reports: Any, process: Any = "nemesis") -> list[tuple[Any, ...]]:
+    return [("info", process, "primaries", None), ("info", process, "primaries", list(reports))]
+
+
+def test_two_in_one_term_in_one_poll() -> None:
+    found = verdict(*poll(report("n1", "n1", 7), report("n2", "n2", 7), report("n3", "n1", 7)))
+    assert (found.verdict, found.anomaly_counts, found.anomalies[0].ops) == ("invalid", {"split-brain": 1}, [1])
+    assert "n1 and n2 both acted as primary in term 7" in found.anomalies[0].sentence
+
+
+def test_a_primary_of_an_older_term_is_a_warning() -> None:
+    found = verdict(*poll(report("n1", "n1", 6), report("n2", "n2", 7)))
+    assert (found.verdict, found.anomaly_types, found.anomalies[0].counts) == ("valid", ["stale-primary"], False)
+    unknown = verdict(*poll(report("n1", "n1", None), report("n2", "n2", None)))
+    assert (unknown.verdict, unknown.anomaly_types) == ("valid", ["stale-primary"])
+
+
+def test_one_after_the_other_in_one_term_is_not_at_once_but_around_it_is() -> None:
+    one, other = poll(report("n1", "n1", 7)), poll(report("n2", "n2", 7))
+    assert verdict(*one, *other).anomaly_types == []
+    assert verdict(*one, *other, *one).anomaly_types == ["split-brain"]
+
+
+def test_what_others_believe_proves_nothing() -> None:
+    assert verdict(*poll(report("n1", "n1", 7), report("n2", "n3", 7), report("n3", None, 7))).anomaly_types == []
+
+
+@pytest.mark.parametrize("value", [[3], [{"node": "n1"}]])
+def test_a_poll_of_another_shape_is_named(value: Any) -> None:
+    with pytest.raises(HistoryError, match="index 0"):
+        verdict(("ok", "nemesis", "primaries", value))
+
+
+@thorough
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(1, 2)), max_size=6))
+def test_polls_against_the_definition(claims: list[tuple[int, int]]) -> None:
+    records = [record for node, term in claims for record in poll(report(f"n{node}", f"n{node}", term))]
+    expected = set()
+    for i, (node, term) in enumerate(claims):
+        for j, (other, same) in enumerate(claims):
+            if node == other or term != same:
+                continue
+            if any(claims[k] == (node, term) for k in range(j + 1, len(claims))) and i < j:
+                expected.add((term, *sorted((node, other))))
+    assert verdict(*records).anomaly_counts.get("split-brain", 0) == len(expected)
+
+
+FORK = [
+    ("invoke", 0, "write", [1, 1], None, "n1"),
+    ("ok", 0, "write", [1, 1], None, "n1"),
+    ("invoke", 0, "cas", [1, [1, 2]], None, "n1"),
+    ("ok", 0, "cas", [1, [1, 2]], None, "n1"),
+    ("invoke", 1, "cas", [1, [1, 3]], None, "n2"),
+    ("ok", 1, "cas", [1, [1, 3]], None, "n2"),
+]
+
+
+def test_two_updates_of_one_version_that_both_live_on() -> None:
+    assert verdict(*FORK).verdict == "valid", "a lost update alone"
+    second = [("invoke", 3, "cas", [1, [3, 4]], None, "n2"), ("ok", 3, "cas", [1, [3, 4]], None, "n2")]
+    assert verdict(*FORK, *second).verdict == "valid", "the first was lost"
+    first = [("invoke", 2, "read", [1, None], None, "n1"), ("ok", 2, "read", [1, 2], None, "n1")]
+    found = verdict(*FORK, *second, *first)
+    assert (found.verdict, found.anomaly_types) == ("invalid", ["split-brain"])
+    assert "both on top of 1" in found.anomalies[0].sentence and found.anomalies[0].ops == [3, 5, 9]
+
+
+def test_lists_of_transactions_fork_too() -> None:
+    def txn(process: int, *mops: Any) -> list[tuple[Any, ...]]:
+        return [
+            ("invoke", process, "txn", [[f, k, None if f == "r" else v] for f, k, v in mops]),
+            ("ok", process, "txn", list(mops)),
+        ]
+
+    fork = [
+        *txn(0, ["append", 1, 1]),
+        *txn(0, ["r", 1, [1]], ["append", 1, 2]),
+        *txn(1, ["r", 1, [1]], ["append", 1, 3]),
+    ]
+    assert verdict(*fork).verdict == "valid"
+    found = verdict(*fork, *txn(2, ["r", 1, [1, 2]]), *txn(3, ["r", 1, [1, 3]]))
+    assert (found.verdict, found.anomaly_types) == ("invalid", ["split-brain"])
+
+
+@thorough
+@given(st.integers(0, 2**63))
+def test_one_copy_never_forks_whatever_it_loses(seed: int) -> None:
+    """One register whose compare-and-sets check nothing any more when they take effect, so that updates get lost."""
+    chance = random.Random(seed)
+    store = [0]
+    ops: list[Op] = []
+    open_: dict[int, Op] = {}
+    for fresh in range(1, 61):
+        process = chance.randrange(4)
+        op = open_.pop(process, None)
+        if op is None:
+            value = [store[-1], fresh] if chance.random() < 0.5 else None
+            open_[process] = Op("invoke", "cas" if value else "read", [1, value], process)
+            ops.append(open_[process])
+        elif op.f == "read":
+            ops.append(op.replace(type="ok", value=[1, store[-1]]))
+        else:
+            store.append(op.value[1][1])
+            ops.append(op.replace(type="ok"))
+    columns = History.from_ops([op.replace(index=i) for i, op in enumerate(ops)])
+    found = SplitBrain().check(columns, asked())
+    assert found.verdict == "valid", found.anomalies[:1]
+
+
+def test_two_copies_are_found() -> None:
+    """Two halves of the clients, each with a copy of its own, from one version on."""
+    records: list[Any] = [("invoke", 0, "write", [1, 1]), ("ok", 0, "write", [1, 1])]
+    for side, (old, new) in enumerate([(1, 2), (1, 3), (2, 4), (3, 5), (4, 6), (5, 7)]):
+        records += [("invoke", side % 2, "cas", [1, [old, new]]), ("ok", side % 2, "cas", [1, [old, new]])]
+    assert verdict(*records).anomaly_counts == {"split-brain": 1}
