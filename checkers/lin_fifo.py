@@ -13,7 +13,7 @@ A dequeue of unknown outcome may have taken an a that 3 misses, if it was invoke
 each such a needs one of its own, which is a matching of deadlines (greedy). With 4 besides, the search decides. Cost:
 O(n log n).
 
-Names: as in `lin_bag`; `out-of-order`, `lost-element` (later ones came out, this one never).
+Names: as in `lin_bag`; `out-of-order`.
 """
 
 from __future__ import annotations
@@ -108,8 +108,9 @@ def _left_behind(elements: Elements) -> Judged | list[Element]:
         proof += unknown[:number]
         more = f" (dequeues of unknown outcome can have taken {number} others at most)" if number else ""
         return broken(
-            elements.operations, "lost-element", [each for each in dict.fromkeys(proof) if each is not None], 0,
+            elements.operations, "out-of-order", [each for each in dict.fromkeys(proof) if each is not None], 0,
             f" had enqueued {show(element.value)} before ", 1, f" began to enqueue {show(later.value)}, and ", 2,
-            f" dequeued {show(later.value)}, but nobody ever dequeued {show(element.value)}{more}.",
+            f" dequeued {show(later.value)}, but nobody had dequeued {show(element.value)} by then, nor ever "
+            f"did{more}.",
         )  # fmt: skip
     return [element for _, element, _ in due]

@@ -14,9 +14,9 @@ Own algorithms:
   realtime this is a graph, and an order exists iff it has no circle (`lin_order`). Cost: O(n + size of the reads).
 - Else the search, on all elements together.
 
-Names: `lost-element` (an element that was added is missing, and no later read has it), `stale-read` (a later one has
-it), `incompatible-order` (two reads each lack what the other has), `duplicate-elements` (a read shows one
-twice), `garbage-read`, `future-read`, `nonlinearizable` otherwise.
+Names: `lost-element` (an element that was added is missing from two answers or more, and nobody saw it afterwards),
+`stale-read` (it is missing from one, or somebody saw it later), `incompatible-order` (two reads each lack what the
+other has), `duplicate-elements` (a read shows one twice), `garbage-read`, `future-read`, `nonlinearizable` otherwise.
 """
 
 from __future__ import annotations
@@ -258,27 +258,37 @@ class _Growing:
         return None
 
     def _names_missing(self, operation: Operation, element: Any, by: Operation | None) -> Judged:
-        later = any(
-            other.returned > operation.invoked
-            and (element in act(other)[1] if act(other)[0] == "read" else act(other)[1:] == (element, True))
-            for other in (*self.reads, *self.checks)
-        )
+        """Lost where at least two lack it and nobody saw it afterwards; one alone may just be late."""
+        since = -1 if by is None else by.returned
+        finders = [each for each in (*self.reads, *self.checks) if each.invoked > since]
+        again = any(self._has(each, element) for each in finders if each.returned > operation.invoked)
+        lacking = [each for each in finders if self._has(each, element) is False]
+        lost = not again and len(lacking) > 1
         adds = self.adds[element][:1]
         proof = [operation, *([by] if by else []), *(add for add in adds if add is not by)]
-        since = "was there at the start" if by is None else "was acknowledged to "
-        did = self.model.describe(act(operation))
-        tail = "a later read shows it again: this one was out of date" if later else "nobody ever saw it again"
+        did = f" {self.model.describe(act(operation))}, without {show(element)}"
+        tail = (
+            f"nobody saw it again: {len(lacking)} answers in all lack it" if lost
+            else "a later answer has it: this one was out of date" if again
+            else "this answer was out of date, or the element is gone"
+        )  # fmt: skip
+        type_ = "lost-element" if lost else "stale-read"
         if by is None:
             return broken(
-                self.operations, "lost-element", proof, 0,
-                f" {did}, without {show(element)}, which {since} and was never removed; {tail}.",
-            )  # fmt: skip
+                self.operations, type_, proof, 0, f"{did}, which was there at the start and was never removed; {tail}."
+            )
         how = "had added" if act(by)[0] == "add" else "had seen"
         return broken(
-            self.operations, "stale-read" if later else "lost-element", proof, 0,
-            f" {did}, without {show(element)}. ", 1,
+            self.operations, type_, proof, 0, f"{did}. ", 1,
             f" {how} it and had the answer before this began, and nobody removed it; {tail}.",
         )  # fmt: skip
+
+    def _has(self, finder: Operation, element: Any) -> bool | None:
+        """Whether an answer has the element; None where it says nothing about it."""
+        f, subject, told = act(finder)
+        if f == "read":
+            return element in subject
+        return told if subject == element else None
 
     def _circle(self) -> Judged:
         """The whole order as a graph; invalid where it has a circle."""

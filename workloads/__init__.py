@@ -6,8 +6,10 @@ from harness.workload import Workload
 from workloads.append import APPEND
 from workloads.bank import BANK
 from workloads.counter import COUNTER
+from workloads.data_types import DATA_TYPES
 from workloads.queue import QUEUE
 from workloads.register import REGISTER
+from workloads.rw_register import RW_REGISTER
 from workloads.set import SET, SET_FINAL
 from workloads.unique_ids import UNIQUE_IDS
 from workloads.write_skew import WRITE_SKEW
@@ -17,6 +19,7 @@ REGISTRY: dict[str, Workload] = {
     for workload in (
         APPEND,
         REGISTER,
+        RW_REGISTER,
         WRITE_SKEW,
         SET,
         SET_FINAL,
@@ -24,5 +27,6 @@ REGISTRY: dict[str, Workload] = {
         QUEUE,
         COUNTER,
         BANK,
+        *DATA_TYPES,
     )
 }

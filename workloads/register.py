@@ -25,12 +25,15 @@ Idea: Jepsen's linearizable-register workload. Cost: O(1) per op and per event.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Hashable, Mapping
 from typing import Any, Final
 
 import msgspec
 
 from checkers.linearizable import Linearizable
+from checkers.register_model import Register
+from checkers.values import freeze
 from harness.generator import PENDING, Context, Generator, Pending, unfold
 from harness.op import Op, invoke
 from harness.options import Option
@@ -48,6 +51,8 @@ RETRY_NS: Final = 200_000_000
 """How long a worker waits before it repeats a final read that was not ok."""
 WRITE_SHARE: Final = {"read-write-cas": 0.3, "read-write": 1.0}
 """What part of the ops that are not reads is a blind write, by the option `ops`; the rest are compare-and-sets."""
+INITIAL: Final = Option("null", "the value before any write, as JSON: null, 0, a text")
+"""For histories that others recorded; our own registers begin with null."""
 
 
 class Slot(msgspec.Struct, frozen=True):
@@ -214,6 +219,16 @@ def _hear_finally(finals: Finals, context: Context, event: Op) -> Finals:
     return msgspec.structs.replace(finals, not_before_ns=again_ns)
 
 
+def initial_value(given: Hashable) -> Hashable:
+    """The value that the option `initial` stands for: text is read as JSON (`0`, `null`, `"0"`), else as it is."""
+    if not isinstance(given, str):
+        return given
+    try:
+        return freeze(json.loads(given), -1)
+    except ValueError:
+        return given
+
+
 REGISTER = Workload(
     name="register",
     doc="Reads, writes and compare-and-sets of single keys by several clients at once; finds stale reads, lost writes "
@@ -222,11 +237,12 @@ REGISTER = Workload(
     fs_for=lambda options: ("read", "write", "cas") if options["ops"] == "read-write-cas" else ("read", "write"),
     generator=main_ops,
     final_generator=final_reads,
-    checkers={"linearizable": Linearizable()},
+    checkers={"linearizable": Linearizable(lambda initial: Register(initial_value(initial)))},
     own_model="linearizable",
     options={
         "keys": Option(3, "registers in use at once; the workers are split among them", least=1, most=1000),
         "ops": Option("read-write-cas", "what clients do; read-write leaves compare-and-set out", tuple(WRITE_SHARE)),
         "read-percent": Option(50, "how many of a hundred ops are reads", least=1, most=99),
     },
+    check_options={"initial": INITIAL},
 )
