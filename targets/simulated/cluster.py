@@ -28,7 +28,7 @@ REPLICATION_LAG_NS = (5 * MS_NS, 60 * MS_NS)
 """How far replicas are behind: what a stale read misses, and what is lost with a leader (flaws)."""
 FAILOVER_EVERY_NS = (300 * MS_NS, 700 * MS_NS)
 """With the flaw lost-write the leader changes this often, also where no fault is injected."""
-SPLIT_EVERY_NS, SPLIT_NS = (400 * MS_NS, 800 * MS_NS), (300 * MS_NS, 500 * MS_NS)
+SPLIT_EVERY_NS, SPLIT_NS = (100 * MS_NS, 400 * MS_NS), (300 * MS_NS, 500 * MS_NS)
 """With the flaw split-brain: how long after one split the next begins, and how long it lasts; longer than an election,
 so that two leaders serve at once."""
 JUMPING_LAG_NS = (0, 150 * MS_NS)
