@@ -53,8 +53,8 @@ DUPLICATES = Option(
 QUEUE = Workload(
     name="queue",
     doc=(
-        "Puts unique values into a queue and takes them out, and drains it at the end. Finds values that are lost though"
-        " they were acknowledged, come out twice, or were never put in."
+        "Puts unique values into a queue and takes them out, and drains it at the end. Finds values that are lost"
+        " though they were acknowledged, come out twice, or were never put in."
     ),
     fs=("enqueue", "dequeue"),
     generator=generator,

@@ -3,8 +3,8 @@
     invoke  add   17             → ok 17
     invoke  read  null           → ok [1, 2, 17, ...]     in any order
 
-What is acknowledged has to be in every read that begins afterwards. A read costs as much as there are elements, so reads
-become rarer as the set grows: from `CHEAP` elements on, the work of reading stays in proportion to that of adding.
+What is acknowledged has to be in every read that begins afterwards. A read costs as much as there are elements, so they
+become rarer as the set grows: from 200 elements on, the work of reading stays in proportion to that of adding.
 At the end every worker, so every node, reads until it is ok: only what is in none of these reads is gone.
 
 `set-final` is the same without reads in between: it adds as fast as it can, and looks once, at the end.
