@@ -297,8 +297,8 @@ ANOMALIES: dict[str, Term] = {
         Term(
             "impossible-balances",
             "Impossible balances",
-            "A read found balances that no choice of the transfers that can have happened by then leads to: a confirmed "
-            "one is missing, or one happened twice.",
+            "A read found balances that no choice of the transfers that can have happened by then leads to: a "
+            "confirmed one is missing, or one happened twice.",
             "Money is moved twice or not at all, though the total is right.",
             as_noun="read of balances that no transfers explain",
         ),
