@@ -33,19 +33,24 @@ from checkers.cycle_kinds import simple_part
 from checkers.dependency_graph import RW, WW, Graph
 from checkers.graph_kernels import components, rows, shortest_returns
 from checkers.polygraph_clauses import OUT_OF_TIME, Clause, Clauses, Undecided, contradictory_part
-from checkers.polygraph_kernels import reach, replay, waits
+from checkers.polygraph_kernels import reach
 from checkers.polygraph_nodes import Edges, Nodes, joined
 from checkers.polygraph_question import Answer, Conflict, Link, Must, OpenKeys
+from checkers.polygraph_replay import Replay
 from checkers.polygraph_saturation import Saturation
 
 __all__ = ["Answer", "Conflict", "Link", "Must", "OpenKeys", "decide"]
 
-LEARNT_AT_ONCE_MAX = 256
-"""Cycles from one replay."""
+TRIED_AT_ONCE_MAX = 256
+LEARNT_AT_ONCE_MAX = 32
+"""Cycles from one replay: how many are found, and how many of these, the ones with the fewest open orders, are kept."""
 TRIED_FOR_ONE_MAX = 8
 EDGES_LOOKED_AT_MAX = 2_000_000
 """For one cycle."""
 EVERYTHING = 2**62
+
+Found = tuple[list[Link], Clause]
+"""A cycle, and the orders of versions that it rests on."""
 
 
 def decide(
@@ -78,19 +83,15 @@ def decide(
 
 class _Search:
     def __init__(self, nodes: Nodes, deadline: float, memory_budget_mb: int, hint: np.ndarray | None) -> None:
-        keys, txns = nodes.keys, nodes.txns
+        txns = nodes.txns
         self.nodes = nodes
         self.clauses = Clauses()
         self._deadline = deadline
         self._bytes = memory_budget_mb * 2**20 // 2
         self._priority = np.empty(txns, np.int64)
         self._priority[np.arange(txns) if hint is None else np.argsort(hint, kind="stable")] = np.arange(txns)
-        self._write_first, self._write_version = rows(keys.writer, txns)
-        self._read_first, order = rows(keys.reader, txns)
-        version_of_read = np.repeat(np.arange(len(keys.writer)), np.diff(keys.reader_start))
-        self._read_version = version_of_read[order]
         self._saturation = Saturation(nodes, memory_budget_mb)
-        self._cycles: list[tuple[list[Link], Clause]] = []
+        self._cycles: list[Found] = []
 
     def run(self) -> Answer:
         """Replay, saturate, learn."""
@@ -115,8 +116,6 @@ class _Search:
             order, cycles = self._tried(added)
             if order is not None:
                 return Answer(True, order=order)
-            if not cycles:
-                raise AssertionError("a replay that is stuck must wait in a cycle: a defect of the polygraph")
             for cycle in cycles:
                 if not self._learn(cycle):
                     return Answer(False, self._conflict([cycle]))
@@ -125,7 +124,7 @@ class _Search:
                 return Answer(False, self._conflict(self._cycles))
             enforced = found
 
-    def _learn(self, cycle: tuple[list[Link], Clause]) -> bool:
+    def _learn(self, cycle: Found) -> bool:
         """Add what a cycle forbids; False if it rests on nothing but what is known."""
         _, literals = cycle
         open_ = frozenset(pair for pair in literals if not self._saturation.round_of(*pair))
@@ -138,56 +137,30 @@ class _Search:
 
     # --- one try
 
-    def _tried(self, added: Edges) -> tuple[np.ndarray | None, list[tuple[list[Link], Clause]]]:
+    def _tried(self, added: Edges) -> tuple[np.ndarray | None, list[Found]]:
         """(an order that fits, or None; cycles that stand against the one that was tried). added: enforced edges."""
         edges = joined([self._saturation.edges, added])
         nodes, keys = self.nodes, self.nodes.keys
-        readers = keys if nodes.must is not Must.VIEW else keys.without_readers()
-        first, order = rows(edges.source, nodes.count)
-        none = np.empty(0, np.int64)
-        done, current, holder, rank = replay(
-            first,
-            order,
-            edges.target,
-            nodes.txns,
-            nodes.split,
-            self._priority,
-            keys.start,
-            keys.writer,
-            nodes.key_of_version,
-            readers.reader_start,
-            readers.reader,
-            self._write_first,
-            self._write_version,
-            np.zeros(nodes.txns + 1, np.int64) if nodes.must is Must.VIEW else self._read_first,
-            none if nodes.must is Must.VIEW else self._read_version,
-        )
-        if np.all(done >= 0):
-            if nodes.must is not Must.VIEW:
-                return rank, []
-            cycles = self._cycles_of_view(rank)
-            return (None, cycles) if cycles else (rank, [])
-        place, before, after = waits(
-            done,
-            current,
-            holder,
-            nodes.txns,
-            nodes.split,
-            keys.start,
-            keys.writer,
-            readers.reader_start,
-            readers.reader,
-        )
-        writes = place < 0
-        left = edges.subset((done[edges.source] < 0) & (done[edges.target] < 0))
-        stuck = joined(
-            [
-                left,
-                nodes.writes_in_order(before[writes], after[writes]),
-                nodes.reads_before(place[~writes], before[~writes], after[~writes]),
-            ]
-        )
-        return None, self._cycles_in(stuck, LEARNT_AT_ONCE_MAX)
+        view = nodes.must is Must.VIEW
+        readers = keys.without_readers() if view else keys
+        replayed = Replay(nodes, readers, edges, self._priority)
+        cycles: list[Found] = []
+        while not replayed.go_on():
+            stuck = replayed.stuck()
+            found = self._cycles_in(stuck, TRIED_AT_ONCE_MAX, stuck=True)
+            if not found:
+                raise AssertionError("a replay that is stuck must wait in a cycle: a defect of the polygraph")
+            found.sort(key=lambda cycle: len(cycle[1]))
+            found = [cycle for cycle in found if len(cycle[1]) <= len(found[0][1]) + 1]
+            cycles += found
+            if len(cycles) >= LEARNT_AT_ONCE_MAX or not all(replayed.forgive(cycle[1]) for cycle in found):
+                break
+        if cycles:
+            return None, cycles
+        if view:
+            cycles = self._cycles_of_view(replayed.rank)
+            return (None, cycles) if cycles else (replayed.rank, [])
+        return replayed.rank, []
 
     def fits(self, rank: np.ndarray) -> bool:
         """Whether an order of the versions leaves no forbidden cycle."""
@@ -203,7 +176,7 @@ class _Search:
         same = self.nodes.key_of_version[by_rank][1:] == self.nodes.key_of_version[by_rank][:-1]
         return self.nodes.edges_of_order(by_rank[:-1][same], by_rank[1:][same])
 
-    def _cycles_of_view(self, rank: np.ndarray) -> list[tuple[list[Link], Clause]]:
+    def _cycles_of_view(self, rank: np.ndarray) -> list[Found]:
         """Cycles with one rw edge that an order leaves."""
         nodes = self.nodes
         writes, reads = self._in_order(rank)
@@ -227,17 +200,25 @@ class _Search:
         places = np.flatnonzero(closed)
         if not len(places):
             return []
-        places = places[np.unique(np.linspace(0, len(places) - 1, LEARNT_AT_ONCE_MAX).astype(np.int64))]
+        places = places[np.unique(np.linspace(0, len(places) - 1, TRIED_AT_ONCE_MAX).astype(np.int64))]
         both = joined([edges, tested.subset(places)])
         return self._shortest(both, len(edges) + np.arange(len(places)), np.arange(len(places) + 1), None, len(edges))
 
     # --- cycles
 
-    def _cycles_in(self, edges: Edges, limit: int) -> list[tuple[list[Link], Clause]]:
-        """Cycles of edges, with as few open orders as can be had cheaply, from every component."""
+    def _cycles_in(self, edges: Edges, limit: int, stuck: bool = False) -> list[Found]:
+        """Cycles of edges, with as few open orders as can be had cheaply.
+
+        stuck: every node waits; then only from components that wait for no other: the rest may be their consequence.
+        """
         first, order = rows(edges.source, self.nodes.count)
         label = components(first, order, edges.target, self.nodes.count)
-        inside = np.flatnonzero(label[edges.source] == label[edges.target])
+        inside = label[edges.source] == label[edges.target]
+        if stuck:
+            follows = np.zeros(int(label.max(initial=0)) + 1, bool)
+            follows[label[edges.target[~inside]]] = True
+            inside &= ~follows[label[edges.source]]
+        inside = np.flatnonzero(inside)
         chosen = inside[self._is_open(edges, inside)]
         component = label[edges.source]
         # cycles without any open order are a proof of their own
@@ -269,10 +250,8 @@ class _Search:
     def _is_open(self, edges: Edges, places: np.ndarray) -> np.ndarray:
         """Which edges hold because of an order that was chosen, not found by saturation."""
         open_ = edges.first[places] >= 0
-        if self._saturation.rounds:
-            for i in np.flatnonzero(open_).tolist():
-                place = places[i]
-                open_[i] = not self._saturation.round_of(int(edges.first[place]), int(edges.second[place]))
+        chosen = places[open_]
+        open_[open_] = self._saturation.rounds_of(edges.first[chosen], edges.second[chosen]) == 0
         return open_
 
     def _shortest(
@@ -283,7 +262,7 @@ class _Search:
         label: np.ndarray | None,
         walked: int,
         mask: np.ndarray | None = None,
-    ) -> list[tuple[list[Link], Clause]]:
+    ) -> list[Found]:
         """For each group of candidate edges the cycle with the fewest open orders that one of them closes.
 
         walked: only edges before this place lead back. mask: only these do.
@@ -312,7 +291,7 @@ class _Search:
             cycles.append(self._as_links(edges, [int(candidates[best[i]]), *back]))
         return cycles
 
-    def _as_links(self, edges: Edges, way: list[int]) -> tuple[list[Link], Clause]:
+    def _as_links(self, edges: Edges, way: list[int]) -> Found:
         links = cast(list[Link], simple_part(list(self.nodes.cycle(edges, way))))
         if self.nodes.must is Must.VIEW:
             links = _contracted(links)
@@ -322,7 +301,7 @@ class _Search:
 
     # --- why not
 
-    def _contradiction(self) -> list[tuple[list[Link], Clause]]:
+    def _contradiction(self) -> list[Found]:
         """Cycles that saturation ended with."""
         saturation = self._saturation
         if saturation.contradiction is None:
@@ -330,7 +309,7 @@ class _Search:
         first, second, number = saturation.contradiction
         return [self._reason(first, second, number), self._reason(second, first, number)]
 
-    def _reason(self, first: int, second: int, number: int) -> tuple[list[Link], Clause]:
+    def _reason(self, first: int, second: int, number: int) -> Found:
         """The cycle that version `first` before `second` closes with what was known before a round."""
         known = self._saturation.before_round(number)
         writes, reads = self.nodes.edges_of_order(np.array([first]), np.array([second]))
@@ -341,7 +320,7 @@ class _Search:
         cycles = self._shortest(edges, candidates, np.array([0, len(candidates)]), None, len(known), mask)
         return cycles[0]
 
-    def _conflict(self, cycles: list[tuple[list[Link], Clause]]) -> Conflict:
+    def _conflict(self, cycles: list[Found]) -> Conflict:
         """Of these cycles, and the reasons of the orders that they take as known, what contradicts itself."""
         cycles = list(cycles)
         explained: set[tuple[int, int]] = set()

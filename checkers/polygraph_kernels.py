@@ -101,34 +101,35 @@ def replay(
     write_version,
     read_first,
     read_version,
+    done,
+    current,
+    holder,
+    rank,
+    missing,
+    pending,
+    installed,
 ):
-    """Returns (done, current, holder, rank): for each node its turn, -1 if it never came; for each key the version that
-    stands there in the end and the transaction that holds it, -1 for none; for each version its place in its key.
+    """Goes on with a replay, as far as it gets.
 
+    done: for each node its turn, -1 if it has not come. current, holder: for each key the version that stands there and
+    the transaction that holds it, -1 for none. rank: for each version its place in its key. missing: for each node how
+    many known edges it waits for. pending: for each key how many of the readers of its version have not begun.
+    installed: for each key how many versions it has had.
     first, order, target: the known edges by source. priority: int64[txns], lower goes first. write_first,
     write_version, read_first, read_version: the versions that each transaction wrote and read.
     """
     nodes = len(first) - 1
     keys = len(key_start) - 1
-    done = np.full(nodes, -1, np.int64)
-    current = np.full(keys, -1, np.int64)
-    holder = np.full(keys, -1, np.int64)
-    pending = np.zeros(keys, np.int64)
-    installed = np.zeros(keys, np.int64)
-    rank = np.full(len(writer), -1, np.int64)
     head = np.full(keys, -1, np.int64)
     tail = np.full(keys, -1, np.int64)
     behind = np.full(len(writer), -1, np.int64)
     parked = np.zeros(len(writer), np.bool_)
-    missing = np.zeros(nodes, np.int64)
-    for i in range(len(order)):
-        missing[target[order[i]]] += 1
     capacity = 4 * nodes + 64
     heap_key = np.empty(capacity, np.int64)
     heap_node = np.empty(capacity, np.int64)
     size = 0
     woken = np.empty(len(writer) + len(reader) + 16, np.int64)
-    turn = 0
+    turn = done.max() + 1
     swept = False
     while True:
         if size == 0:
@@ -295,7 +296,6 @@ def replay(
                 grown_node[:size] = heap_node[:size]
                 heap_key, heap_node = grown_key, grown_node
             size = _push(heap_key, heap_node, size, rating * _CLASS + priority[push % txns], push)
-    return done, current, holder, rank
 
 
 @njit(cache=True)

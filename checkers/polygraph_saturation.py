@@ -118,6 +118,14 @@ class Saturation:
         low = self.nodes.keys.start[key]
         return int(self._round_of[self._square[key] + (first - low) * self._width[key] + second - low])
 
+    def rounds_of(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """The same for columns of versions."""
+        if not self.fits or not self.rounds:
+            return np.zeros(len(first), np.uint16)
+        key = self.nodes.key_of_version[first]
+        low = self.nodes.keys.start[key]
+        return self._round_of[self._square[key] + (first - low) * self._width[key] + second - low]
+
     def before_round(self, number: int) -> Edges:
         """The edges that were known before a round."""
         return self.edges.subset(self.stamp < number)
