@@ -41,11 +41,11 @@ from checkers.register_layout import (
 
 INVALID, VALID, PAUSED, FULL = range(4)
 
-HOW_FIELDS = 7
-H_WORDS, H_COUNTS, H_VALUES, H_CRASHED, H_KEEP, H_MORE, H_UNTIL = range(HOW_FIELDS)
+HOW_FIELDS = 8
+H_WORDS, H_COUNTS, H_VALUES, H_CRASHED, H_KEEP, H_MORE, H_UNTIL, H_STOP = range(HOW_FIELDS)
 """Words of bits; words of counts; values; NO_CRASHED, COUNTED or UNLIMITED; how many configurations are kept (0: all),
-and how many more crashed calls than the fewest may be used to get past a completion (-1: any number); the steps at
-which it pauses."""
+and how many more crashed calls than the fewest may be used to get past a completion (-1: any number); the steps, and
+the event, at which it pauses."""
 NO_CRASHED, COUNTED, UNLIMITED = range(3)
 
 AT_FIELDS = 16
@@ -114,7 +114,7 @@ def walk(
     total_at = 1 + 2 * words
     more, crashed = how[H_MORE], how[H_CRASHED]
     rows = len(nodes)
-    while at[A_EVENT] < len(event):
+    while at[A_EVENT] < min(len(event), how[H_STOP]):
         call = event[at[A_EVENT]] >> 1
         if not event[at[A_EVENT]] & 1:
             _invoke(call, calls, returned, how, at, sets, tallies, pending)
@@ -168,7 +168,7 @@ def walk(
         at[A_MAX] = max(at[A_MAX], at[A_FRONTIER])
         at[A_COMPLETED] += 1
         at[A_EVENT] += 1
-    return VALID
+    return VALID if at[A_EVENT] == len(event) else PAUSED
 
 
 @njit(cache=True)
