@@ -47,13 +47,18 @@ READ_THEN_WRITE = Claim(
     ),
     link=f"{MANUAL}#XACT-READ-COMMITTED",
 )
-"""An append made so is no single step at this level: a verdict about appends would not be one about the database."""
+"""An append, add or transfer made so is no single step at this level: a verdict about it would not be one about the
+database."""
 
 
 def claim(workload: str, options: Mapping[str, Any]) -> Claim:
     """What holds for the workload at these options of the target."""
     isolation = options["isolation"]
-    unguarded = options["append"] == "read-write" and options["lock"] == "none"
-    if workload == "append" and isolation == "read-committed" and unguarded:
+    read_then_write = {
+        "append": options["append"] == "read-write" and options["lock"] == "none",
+        "counter": options["add"] == "read-write",
+        "bank": True,
+    }
+    if isolation == "read-committed" and read_then_write.get(workload, False):
         return READ_THEN_WRITE
     return CLAIMS[isolation]

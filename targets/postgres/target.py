@@ -20,8 +20,11 @@ from harness.target import Claim, SessionContext, SessionFactory, Timeouts
 from targets.postgres.append import AppendSessions
 from targets.postgres.claims import CLAIMS, claim
 from targets.postgres.connection import CannotConnect, Connection, ConnectionLost, ServerError
+from targets.postgres.elements import IdsSessions, SetSessions
 from targets.postgres.embedded import FOLDERS, tree_on
 from targets.postgres.known_issues import KNOWN_ISSUES
+from targets.postgres.registers import RegisterSession, RegisterSessions, RwRegisterSession
+from targets.postgres.sums import BankSessions, CounterSessions
 from targets.postgres.transaction import TransactionSession
 from targets.postgres.write_skew import WriteSkewSessions
 
@@ -43,7 +46,17 @@ class Postgres:
     default_nodes: ClassVar[int] = 1
     most_nodes: ClassVar[int] = 1
     default_workload: ClassVar[str] = "append"
-    workloads: ClassVar[Mapping[str, SessionFactory]] = {"append": AppendSessions(), "write-skew": WriteSkewSessions()}
+    workloads: ClassVar[Mapping[str, SessionFactory]] = {
+        "append": AppendSessions(),
+        "write-skew": WriteSkewSessions(),
+        "register": RegisterSessions(RegisterSession),
+        "rw-register": RegisterSessions(RwRegisterSession),
+        "set": SetSessions(),
+        "set-final": SetSessions(),
+        "unique-ids": IdsSessions(),
+        "counter": CounterSessions(),
+        "bank": BankSessions(),
+    }
     faults: ClassVar[tuple[str, ...]] = ("partition", "kill", "pause", "clock")
     known_issues = KNOWN_ISSUES
     options: ClassVar[Mapping[str, Option]] = {
@@ -62,6 +75,11 @@ class Postgres:
             "none", "append=read-write: lock what is read (belongs with rows=existing)", ("none", "for-update")
         ),
         "tables": Option(3, "append: number of tables that the keys are spread over", least=1, most=1000),
+        "add": Option(
+            "server",
+            "counter: the server adds, or the client reads the number and writes it back",
+            ("server", "read-write"),
+        ),
         "max_connections": Option(100, "the server's max_connections (100 is its default)", least=20, most=10000),
         "deadlock_timeout_ms": Option(
             1000, "the server's deadlock_timeout in milliseconds (1000 is its default)", least=1, most=2147483647

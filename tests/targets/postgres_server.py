@@ -18,10 +18,8 @@ from harness.options import with_defaults
 from harness.target import SessionContext, Timeouts
 from targets.postgres.embedded import install_tree
 from targets.postgres.target import Postgres
-from workloads.append import APPEND
-from workloads.write_skew import WRITE_SKEW
+from workloads import REGISTRY as WORKLOADS
 
-WORKLOADS = {"append": APPEND, "write-skew": WRITE_SKEW}
 NOBODY = 65534
 
 

@@ -66,6 +66,14 @@ class TestOptions:
         assert on_conflict.covers("18.4") and not on_conflict.covers("16.14")
 
 
+def test_only_clients_that_read_and_write_back_are_promised_nothing() -> None:
+    chosen = with_defaults(Postgres.options, {"isolation": "read-committed"})
+    for workload in Postgres.workloads:
+        expected = None if workload == "bank" else "read-committed"
+        assert Postgres.claim(workload, chosen).model == expected
+    assert Postgres.claim("counter", {**chosen, "add": "read-write"}).model is None
+
+
 def leave(session: Any, pair: int, member: int) -> str:
     return session.invoke(invoke("leave", [pair, member, None])).value[2]
 
