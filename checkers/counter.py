@@ -98,7 +98,7 @@ class Counter:
                 method = "search"
                 if outcome >= 0:
                     findings.append(_together(history, reads, outcome))
-        weak = not models.needs_realtime(asked) or strict
+        weak = not models.needs_realtime(asked) or strict or not len(reads.begin)
         reasons = [] if weak else ["the history holds no invocation: which adds were done before a read is not known"]
         if not len(reads.begin) and len(adds.begin):
             reasons.append("no read succeeded: nothing is known about the counter")
