@@ -112,6 +112,14 @@ def _about(call: Call) -> Any:
     return _ALWAYS_DIFFERENT if action[0] == "cas" else action[1]
 
 
+def _began(call: Call) -> int:
+    return call.place
+
+
+def _returned(call: Call) -> int:
+    return call.returned
+
+
 class _Facts:
     """What is known of one register's values."""
 
@@ -125,6 +133,7 @@ class _Facts:
             if put is not None:
                 table = self.failed_writers if call.outcome == FAIL else self.writers
                 table.setdefault(put[0], []).append(call)
+        self._last: dict[Any, list[Call]] = {}
         done = [call for call in register.calls if call.outcome == OK]
         self.witnesses = _Witnesses(done)
 
@@ -147,7 +156,7 @@ class _Facts:
                 sentence = f"{title}: client {call.process} {did} {show(value)}, a value that nobody ever wrote."
                 yield Named("garbage-read", (call,), sentence)
             return
-        earlier = [writer for writer in writers if writer.place < call.end]
+        earlier = bisect_left(writers, call.end, key=_began)
         if not earlier and value != self.initial:
             sentence = (
                 f"{title}: client {call.process} {did} {show(value)} before anybody had begun to write it "
@@ -155,7 +164,8 @@ class _Facts:
             )
             yield Named("future-read", (call, writers[0]), sentence)
             return
-        last = max((writer.returned for writer in earlier), default=-1)
+        writer = self._last_writers(value)[earlier - 1] if earlier else None
+        last = writer.returned if writer else -1
         if last == NEVER:
             return
         witness = self.witnesses.latest(call.place, value)
@@ -163,7 +173,16 @@ class _Facts:
             return
         if action[0] == "cas" and witness.action[0] == "read":  # type: ignore[index]
             return
-        yield self._overtaken(call, witness, value, [each for each in earlier if each.returned == last])
+        yield self._overtaken(call, witness, value, [writer] if writer else [])
+
+    def _last_writers(self, value: Any) -> list[Call]:
+        """For each writer of the value, by when they began, the one among it and those before that returned last."""
+        last = self._last.get(value)
+        if last is None:
+            last = self._last[value] = []
+            for writer in self.writers[value]:
+                last.append(max(last[-1], writer, key=_returned) if last else writer)
+        return last
 
     def _overtaken(self, call: Call, witness: Call, value: Any, writers: list[Call]) -> Named:
         """A value that had been replaced before the call began."""
