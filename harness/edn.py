@@ -21,7 +21,7 @@ DEPTH_MAX = 200
 
 _TOKEN = re.compile(
     r"""(?P<blank>(?:[\s,]+|;[^\n]*)+)
-      | (?P<string>"(?:[^"\\]|\\.)*")
+      | (?P<string>"[^"\\]*+(?:\\.[^"\\]*+)*+")
       | (?P<open>\#\{|[\[({])
       | (?P<close>[\])}])
       | (?P<discard>\#_)

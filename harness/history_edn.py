@@ -16,11 +16,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import accumulate
 from typing import Any
 
 import msgspec
 
-from harness.edn import EdnError, dumps, keyword, loads, read_form, skip_blank
+from harness.edn import DEPTH_MAX, EdnError, dumps, keyword, loads, read_form, skip_blank
 from harness.history import error_text
 from harness.notation import Bytes, LineError, line_end, text_of
 from harness.op import NEMESIS, Op
@@ -38,6 +39,8 @@ _GAP = re.compile(r"[ ,]+")
 _SIMPLE = re.compile(r"[\[\]\w\-: ,.]*", re.ASCII)
 _BRACKET = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|;[^\n]*|\\.|[\[\](){}]', re.DOTALL)
 """Brackets, and what may hold some that are none: strings, comments, characters."""
+_DEPTH_MAX = DEPTH_MAX // 2
+"""Deeper nested values go to the exact reader, which counts."""
 _decode = msgspec.json.Decoder().decode
 
 
@@ -189,4 +192,6 @@ def _as_json(value: str) -> Any:
         return None
     if "null" in value:
         raise msgspec.DecodeError("null is a name in EDN")
+    if value.count("[") > _DEPTH_MAX and max(accumulate((c == "[") - (c == "]") for c in value)) > _DEPTH_MAX:
+        raise RecursionError
     return _decode(_GAP.sub(",", _NIL.sub("null", _KEYWORD.sub(r'"\1"', value))))

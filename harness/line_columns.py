@@ -37,7 +37,6 @@ DONE, STRANGE, FULL = range(3)
 
 POSITION, RECORDS, MICRO_OPS, ELEMENTS, TEXTS, TEXT_BYTES, F_NAMES, NODE_NAMES, FULL_BUFFER = range(9)
 """Places in the state: where the next line begins, how much of each buffer is filled, and which was full."""
-STATE_SIZE = 9
 
 PROCESS, TIME, INDEX, FIRST, SECOND, THIRD, MOP_END, START = range(8)
 """Rows of the buffer of records' numbers. MOP_END: micro-ops up to and with this record. START: where its line is."""
@@ -55,6 +54,12 @@ VALUE_TEXT, ERROR_TEXT = range(2)
 F_TABLE, NODE_TABLE = range(2)
 NAMES_MAX = 64
 NAME_BYTES_MAX = 63
+
+_OTHER_FIELDS_MAX = 4
+"""How many fields of an op may be none that a history has; they are passed over."""
+_OTHER_FIELDS = FULL_BUFFER + 1
+"""Place in the state: where the names of such fields begin and end."""
+STATE_SIZE = _OTHER_FIELDS + 2 * _OTHER_FIELDS_MAX
 
 _NOT = -1
 """Instead of a position: the bytes are none of what was looked for."""
@@ -80,7 +85,7 @@ _VECTOR, _LIST_FORM, _CURLY = 1, 2, 3
 
 _QUOTE, _HASH, _LEFT_ROUND, _RIGHT_ROUND, _COMMA, _MINUS, _COLON = b'"#(),-:'
 _LEFT, _BACKSLASH, _RIGHT, _LEFT_CURLY, _RIGHT_CURLY = b"[\\]{}"
-_NEWLINE, _SPACE, _ZERO, _TILDE, _LETTER_N = b"\n 0~n"
+_NEWLINE, _SPACE, _ZERO, _TILDE, _LETTER_N, _DOT = b"\n 0~n."
 
 _BLANK_JSON, _BLANK_EDN, _ENDS_ATOM, _CLOSES, _LETTER, _DIGIT, _NAME_BYTE, _TAG_BYTE = (1 << i for i in range(8))
 
@@ -173,6 +178,22 @@ def _number(data, size, p):
     if data[begin] == _ZERO and (p > begin + 1 or negative):
         return number, np.int64(_NOT)
     return (-number if negative else number), p
+
+
+@njit(nogil=True)
+def _decimal(data, size, p):
+    """The position behind a number such as -12.50, of up to 18 digits before and behind its point; else _NOT."""
+    p += _at(data, size, p) == _MINUS
+    begin = p
+    while p - begin < _DIGITS_MAX and _is(data, size, p, _DIGIT):
+        p += 1
+    if p == begin or _at(data, size, p) != _DOT or (data[begin] == _ZERO and p > begin + 1):
+        return np.int64(_NOT)
+    p += 1
+    begin = p
+    while p - begin < _DIGITS_MAX and _is(data, size, p, _DIGIT):
+        p += 1
+    return p if p > begin and _ends_atom(data, size, p) else np.int64(_NOT)
 
 
 @njit(nogil=True)
@@ -271,7 +292,8 @@ def _scalar(data, size, p, json):
     if c == _COLON and not json:
         return _name(data, size, p + 1, json)[2]
     if c == _MINUS or _is(data, size, p, _DIGIT):
-        return _number(data, size, p)[1]
+        behind = _number(data, size, p)[1]
+        return behind if behind >= 0 else _decimal(data, size, p)
     packed, p = _bare(data, size, p)
     if packed == _NAME_TRUE:
         return p
@@ -488,6 +510,26 @@ def _named(data, begin, end, table, count, names, lengths):
 
 
 @njit(nogil=True)
+def _is_new_field(data, begin, end, state, count):
+    """Whether this name is none of `count` others in the state, and there is room for it; it is then put there."""
+    if count >= _OTHER_FIELDS_MAX:
+        return False
+    for i in range(count):
+        at = state[_OTHER_FIELDS + 2 * i]
+        length = state[_OTHER_FIELDS + 2 * i + 1] - at
+        same = length == end - begin
+        j = 0
+        while same and j < length:
+            same = data[at + j] == data[begin + j]
+            j += 1
+        if same:
+            return False
+    state[_OTHER_FIELDS + 2 * count] = begin
+    state[_OTHER_FIELDS + 2 * count + 1] = end
+    return True
+
+
+@njit(nogil=True)
 def _tag(data, size, p, json):
     """The position behind an EDN tag and the blanks after it, from its `#`; the same position where there is none."""
     if json or _at(data, size, p) != _HASH or not _is(data, size, p + 1, _LETTER):
@@ -511,7 +553,7 @@ def read_lines(
     size = len(data)
     bytes_ = _pointer(data)
     small_to, mops_to, elements_to = _pointer(mop_small), _pointer(mops), _pointer(elements)
-    names_to, lengths_to = _pointer(names), _pointer(lengths)
+    names_to, lengths_to, state_to = _pointer(names), _pointer(lengths), _pointer(state)
     room, mop_room, element_room = records.shape[1], mops.shape[1], len(elements)
     text_room, byte_room = texts.shape[1], len(text_bytes)
     p = state[POSITION]
@@ -533,14 +575,15 @@ def read_lines(
         if _at(bytes_, size, p) != _LEFT_CURLY:
             return STRANGE
         p = _blank(bytes_, size, p + 1, json)
-        seen = 0
+        seen = others = 0
         shape = NIL
         first = second = third = np.int64(NO_NUMBER)
         time_ns = np.int64(0)
         index = process = np.int64(-1)
         type_ = f = node = np.int64(-1)
         while True:
-            _, field, p = _name(bytes_, size, _opened(bytes_, size, p, json), json)
+            field_begin = _opened(bytes_, size, p, json)
+            field_end, field, p = _name(bytes_, size, field_begin, json)
             if p < 0:
                 return STRANGE
             p = _blank(bytes_, size, p, json)
@@ -651,7 +694,12 @@ def read_lines(
                     packed, p = _bare(bytes_, size, p)
                     if not _is_nil(packed, json):
                         return STRANGE
-            if p < 0 or bit == 0 or seen & bit:
+            elif field != _NAME_TIME_NS and _is_new_field(bytes_, field_begin, field_end, state_to, others):
+                others += 1
+                p = _form(bytes_, size, p, json)
+            else:
+                return STRANGE
+            if p < 0 or seen & bit:
                 return STRANGE
             seen |= bit
             if text_kind >= 0:
