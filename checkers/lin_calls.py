@@ -38,43 +38,42 @@ class DataType(Model, Protocol):
 def calls_of(history: History, model: DataType, *, keyed: bool) -> list[Calls]:
     """The calls on each object that happened or may have. Raises HistoryError for an op that the model does not know,
     and for a value of another shape."""
-    invocations = np.flatnonzero(history.client & (history.type == INVOKE)).tolist()
+    places = np.flatnonzero(history.client & (history.type == INVOKE))
+    ends = history.pair[places]
+    outcomes = np.where(ends < 0, INFO, history.type[ends]).tolist()
+    indexes = history.index.tolist()
+    fs, values = history.f_names, history.value
     objects: dict[Hashable, Calls] = {}
-    for place in invocations:
-        index, end = int(history.index[place]), int(history.pair[place])
-        f = history.f_names[history.f[place]]
+    whole = Calls(None, keyed, history, noun=model.noun)
+    columns = (places.tolist(), ends.tolist(), outcomes, history.f[places].tolist(), history.process[places].tolist())
+    for place, end, outcome, code, process in zip(*columns):
+        f = fs[code]
         if f not in model.fs:
-            raise HistoryError(f"index {index}: the {model.name} knows {', '.join(model.fs)}, not {f!r}")
-        outcome = INFO if end < 0 else int(history.type[end])
+            raise HistoryError(f"index {indexes[place]}: the {model.name} knows {', '.join(model.fs)}, not {f!r}")
         if outcome == FAIL:
             continue
-        key, argument = _split(history.value[place], keyed, index, f)
+        key, argument = _split(values[place], indexes[place], f) if keyed else (None, values[place])
+        record = indexes[place if end < 0 else end]
         result: Any = UNKNOWN
-        answered = index
         if outcome == OK:
-            answered = int(history.index[end])
-            other, result = _split(history.value[end], keyed, answered, f)
-            if other != key:
-                raise HistoryError(f"index {answered}: answers for key {show(other)}, asked was {show(key)} ({index})")
-        action = model.action(f, argument, result, answered, int(history.process[place]))
+            result = values[end]
+            if keyed:
+                other, result = _split(result, record, f)
+                if other != key:
+                    raise HistoryError(
+                        f"index {record}: answers for key {show(other)}, asked was {show(key)} ({indexes[place]})"
+                    )
+        action = model.action(f, argument, result, record, process)
         if action is None:
             continue
-        call = Call(
-            action=action,
-            outcome=outcome,
-            process=int(history.process[place]),
-            place=place,
-            end=NEVER if end < 0 else end,
-            record=int(history.index[end]) if end >= 0 else index,
-        )
-        name = freeze(key, index)
-        objects.setdefault(name, Calls(key, keyed, history, noun=model.noun)).calls.append(call)
-    return list(objects.values())
+        call = Call(action, outcome, process, place, NEVER if end < 0 else end, record)
+        if keyed:
+            whole = objects.setdefault(freeze(key, record), Calls(key, keyed, history, noun=model.noun))
+        whole.calls.append(call)
+    return list(objects.values()) if keyed else [whole] if whole.calls else []
 
 
-def _split(value: Any, keyed: bool, index: int, f: str) -> tuple[Any, Any]:
-    if not keyed:
-        return None, value
+def _split(value: Any, index: int, f: str) -> tuple[Any, Any]:
     if not isinstance(value, list | tuple) or len(value) != 2:
         raise HistoryError(f"index {index}: the value of {f} must be [key, value], not {show(value)}")
     return value[0], value[1]

@@ -133,7 +133,8 @@ class Log:
 
     def _stuck(self, operations: Sequence[Operation], known: _Known, stuck: Stuck) -> Judged:
         operation = operations[stuck.event]
-        rest = [each for each in operations if each.invoked < operation.returned and each is not operation]
+        before = [each for each in operations if each.invoked < operation.returned]
+        rest = list({id(each): each for each in (*before, *known.grounds()) if each is not operation}.values())
         did = self.describe(act(operation))
         if stuck.missing < 0:
             return broken(
@@ -147,7 +148,7 @@ class Log:
         else:
             why = f"{show(value[0])} stands there, and nobody had begun to append it"
         return broken(
-            operations, NONLINEARIZABLE, [operation, *rest, *known.grounds(stuck.missing)], 0,
+            operations, NONLINEARIZABLE, [operation, *rest], 0,
             f" {did}; for that position {stuck.missing + self.first} must have been filled, and {why}.",
         )  # fmt: skip
 
@@ -183,9 +184,9 @@ class _Known:
                 if self.wrong is not None:
                     return
 
-    def grounds(self, position: int) -> list[Operation]:
-        """Who told what stands at a position."""
-        return [self.at[position][1]] if position in self.at else []
+    def grounds(self) -> list[Operation]:
+        """Those who told what stands where."""
+        return list({id(who): who for _, who in self.at.values()}.values())
 
     def _learn(self, place: int, value: Any, operation: Operation) -> None:
         did = self.log.describe(act(operation))

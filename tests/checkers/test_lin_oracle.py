@@ -79,7 +79,7 @@ def drawn(case: Case, seed: int) -> list[Done]:
 
 
 @pytest.mark.parametrize("name", CASES)
-@settings(thorough, max_examples=max(60, EXAMPLES // 4))
+@thorough
 @given(seed=st.integers(0, 2**60))
 def test_agrees_with_the_definition(name: str, seed: int) -> None:
     case = CASES[name]
