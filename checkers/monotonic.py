@@ -1,0 +1,170 @@
+"""Monotonic values: counters that only grow must never be seen to shrink.
+
+    inc   [k, null] → ok [k, v]     adds one, and tells the value after it; or [k, [t, v]] with the database's own timestamp
+    read  [k, null] → ok [k, v]     or [k, [t, v]]; null: nobody has added yet (0)
+
+Proven from single pairs of ops, per key:
+
+- `non-monotonic-read`: a client got a smaller value than one that it had got before; for an increment: not a larger one.
+- `lost-update`: two increments were told the same value, so one of them is gone.
+- `garbage-read`: a value larger than all increments that had been begun, or below zero.
+- `non-monotonic-timestamp`: of two ops the one with the later database timestamp has the smaller value (Jepsen's
+  `monotonic` tests of CockroachDB and Fauna, where timestamps are the order that the database claims).
+- `stale-read`: a value smaller than one that had been known before the op began; counts where the model speaks of
+  realtime.
+- `lost-increment`: a value smaller than the number of increments that were acknowledged before the op began, though nobody
+  ever was told a larger one. With realtime only.
+
+Source: monotonic reads, Terry et al., "Session Guarantees for Weakly Consistent Replicated Data", 1994; Jepsen's
+`monotonic`. These are necessary, not sufficient: a history without them need not be linearizable. Cost: O(n log n).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from checkers.client_calls import ClientCall, calls_of, pair_of
+from checkers.findings import ALWAYS, Finding, verdict_of
+from checkers.models import needs_realtime
+from checkers.values import freeze, show
+from harness.checker import CheckOptions
+from harness.history import FAIL, History, HistoryError
+from harness.verdict import Anomaly, Verdict
+
+NON_MONOTONIC = "non-monotonic-read"
+SESSION, REALTIME = "G-single-item-process", "G-single-item-realtime"
+
+
+@dataclass(frozen=True)
+class Told:
+    """What an ok op was told. value: after it. timestamp: the database's, None where it gives none."""
+
+    call: ClientCall
+    value: int
+    timestamp: Any
+
+    @property
+    def text(self) -> str:
+        """For a sentence."""
+        return f"op {self.call.record} (client {self.call.process}) got {self.value}"
+
+
+class Monotonic:
+    """See the module's docstring."""
+
+    name = "monotonic"
+
+    def check(self, history: History, options: CheckOptions) -> Verdict:
+        """Judge against `options.model` (sequential by default). Raises HistoryError for a value of another shape."""
+        model = options.model or "strong-session-serializable"
+        keys: dict[Hashable, list[ClientCall]] = defaultdict(list)
+        for call in calls_of(history, ("inc", "read")):
+            keys[freeze(pair_of(call.argument, call.index, "[key, null]")[0], call.index)].append(call)
+        findings: list[Finding] = []
+        told_in_all = 0
+        for key, calls in keys.items():
+            told = [_told(call) for call in calls if call.ok]
+            told_in_all += len(told)
+            for find in (_within_clients, _same_value, _impossible, _by_timestamp, _by_time):
+                if find is not _by_time or history.has_invocations:
+                    findings += find(key, calls, told)
+        reasons = []
+        if not history.has_invocations and keys and needs_realtime(model):
+            reasons.append(f"the history has no invocations: nothing is known about realtime, which {model} needs")
+        stats = {"keys": len(keys), "values": told_in_all}
+        return verdict_of(self.name, findings, options, model=model, undecided=reasons, stats=stats)
+
+
+def _told(call: ClientCall) -> Told:
+    expected = "[key, value] or [key, [timestamp, value]] with a whole number as value"
+    key, value = pair_of(call.result, call.record, expected)
+    if freeze(key, call.record) != freeze(pair_of(call.argument, call.index, expected)[0], call.index):
+        raise HistoryError(f"index {call.record}: answers for key {show(key)}, asked was {show(call.argument[0])}")
+    timestamp = None
+    if isinstance(value, list | tuple):
+        timestamp, value = pair_of(value, call.record, expected)
+    value = 0 if value is None and call.f == "read" else value
+    if type(value) is not int or not isinstance(timestamp, int | float | str | None):
+        raise HistoryError(f"index {call.record}: expected {expected}, got {show(call.result)}")
+    return Told(call, value, timestamp)
+
+
+def _finding(kind: str, evidence: str, key: Hashable, ops: list[ClientCall], sentence: str) -> Finding:
+    records = sorted({record for call in ops for record in call.records})
+    sentence = f"Key {show(key)}: {sentence}."
+    return Finding(Anomaly(kind, sorted({c.record for c in ops}), sentence, key=key, sub_history=records), evidence)
+
+
+def _within_clients(key: Hashable, calls: list[ClientCall], told: list[Told]) -> Iterator[Finding]:
+    best: dict[int, Told] = {}
+    for each in told:
+        seen = best.get(each.call.process)
+        if seen is not None and (each.value < seen.value or (each.call.f == "inc" and each.value == seen.value)):
+            words = f"{seen.text}, and later {each.text}: the counter only grows, but this client saw it go back"
+            yield _finding(NON_MONOTONIC, SESSION, key, [seen.call, each.call], words)
+        if seen is None or each.value > seen.value:
+            best[each.call.process] = each
+
+
+def _same_value(key: Hashable, calls: list[ClientCall], told: list[Told]) -> Iterator[Finding]:
+    first: dict[int, Told] = {}
+    for each in told:
+        if each.call.f != "inc":
+            continue
+        other = first.setdefault(each.value, each)
+        if other is not each:
+            words = f"{other.text} from its increment and {each.text} from its own: one of the two is lost"
+            yield _finding("lost-update", "lost-update", key, [other.call, each.call], words)
+
+
+def _impossible(key: Hashable, calls: list[ClientCall], told: list[Told]) -> Iterator[Finding]:
+    increments = [call for call in calls if call.f == "inc" and call.outcome != FAIL]
+    for each in told:
+        if each.value > len(increments) or each.value < (1 if each.call.f == "inc" else 0):
+            words = f"{each.text}, but only {len(increments)} increments can have happened"
+            yield _finding("garbage-read", ALWAYS, key, [each.call], words)
+
+
+def _by_timestamp(key: Hashable, calls: list[ClientCall], told: list[Told]) -> Iterator[Finding]:
+    stamped = [each for each in told if each.timestamp is not None]
+    if len({isinstance(each.timestamp, str) for each in stamped}) > 1:
+        raise HistoryError(f"index {stamped[0].call.record}: timestamps of key {show(key)} are text and numbers")
+    stamped.sort(key=lambda each: (each.timestamp, each.value))
+    best: Told | None = None
+    for each in stamped:
+        if best is not None and each.value < best.value and each.timestamp > best.timestamp:
+            words = (
+                f"{best.text} at the database's time {show(best.timestamp)}, and {each.text} at {show(each.timestamp)}: "
+                "the later one is smaller"
+            )
+            yield _finding("non-monotonic-timestamp", ALWAYS, key, [best.call, each.call], words)
+        if best is None or each.value > best.value:
+            best = each
+
+
+def _by_time(key: Hashable, calls: list[ClientCall], told: list[Told]) -> Iterator[Finding]:
+    """Against what had been known, or acknowledged, before the op began."""
+    ends = sorted(told, key=lambda each: each.call.end)
+    places = [each.call.end for each in ends]
+    best: list[Told] = []
+    for each in ends:
+        best.append(each if not best or each.value > best[-1].value else best[-1])
+    acknowledged = sorted(each.call.end for each in told if each.call.f == "inc")
+    largest = max((each.value for each in told), default=0)
+    for each in told:
+        place = bisect_left(places, each.call.place)
+        floor = best[place - 1] if place else None
+        own = 1 if each.call.f == "inc" else 0
+        if floor is not None and each.value < floor.value + own:
+            if floor.call.process != each.call.process:
+                words = f"{floor.text} at {floor.call.moment}, and {each.text}, though it began after that"
+                yield _finding("stale-read", REALTIME, key, [floor.call, each.call], words)
+            continue
+        done = bisect_left(acknowledged, each.call.place)
+        if each.value < done + own and largest < done + own:
+            words = f"{each.text}, although {done} increments had been acknowledged before it began"
+            yield _finding("lost-increment", REALTIME, key, [each.call], words)

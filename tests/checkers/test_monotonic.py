@@ -1,0 +1,135 @@
+"""Goal: a counter that goes back is seen, and a sound one never called so. Method: definitions, brute force, mutation."""
+
+from __future__ import annotations
+
+import os
+import random
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from checkers.monotonic import Monotonic
+from harness.checker import CheckOptions
+from harness.history import History, HistoryError
+from harness.op import Op
+from tests.checkers.histories import history
+from tests.checkers.replay_oracle import Txn, serial
+
+EXAMPLES = int(os.environ.get("FAULTLINE_EXAMPLES", "600"))
+thorough = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+
+
+def verdict(ops: Any, model: str = "strict-serializable") -> Any:
+    columns = ops if isinstance(ops, History) else History.from_ops(ops)
+    return Monotonic().check(columns, CheckOptions(model=model))
+
+
+def made(seed: int, flaw: float) -> list[Op]:
+    """Up to eight ops on a counter by three clients; some effects get lost and some answers are old."""
+    chance = random.Random(seed)
+    ops: list[Op] = []
+    values = [0]
+    open_: dict[int, Op] = {}
+    for _ in range(20):
+        process = chance.randrange(3)
+        op = open_.pop(process, None)
+        if op is None:
+            if sum(op.type == "invoke" for op in ops) < 8:
+                open_[process] = Op("invoke", chance.choice(["inc", "read"]), [1, None], process)
+                ops.append(open_[process])
+            continue
+        outcome = chance.choice(["ok"] * 6 + ["info", "fail"])
+        old = chance.choice(values) if chance.random() < flaw else values[-1]
+        if op.f == "inc" and (outcome == "ok" or (outcome == "info" and chance.random() < 0.5)):
+            old += 1
+            values.append(old)
+        ops.append(op.replace(type=outcome, value=[1, old if outcome == "ok" else None]))
+    return [op.replace(index=i, time_ns=i) for i, op in enumerate(ops)]
+
+
+def txns_of(ops: list[Op]) -> list[Txn]:
+    columns = History.from_ops(ops)
+    txns = []
+    for place, op in enumerate(ops):
+        if op.type != "invoke":
+            continue
+        end = int(columns.pair[place])
+        outcome = "info" if end < 0 else ops[end].type
+        if outcome == "fail" or (op.f == "read" and outcome != "ok"):
+            continue
+        told = ops[end].value[1] if outcome == "ok" else None
+
+        def run(state: Any, f: str = op.f, told: Any = told) -> Any:
+            after = state.get(1, 0) + (f == "inc")
+            return None if told not in (None, after) else {1: after} if f == "inc" else {}
+
+        txns.append(Txn(int(op.process), place, end if outcome == "ok" else None, run))
+    return txns
+
+
+@thorough
+@given(st.integers(0, 2**63), st.sampled_from([0.0, 0.2]))
+def test_what_is_found_is_never_a_sound_history(seed: int, flaw: float) -> None:
+    """The findings are necessary conditions: invalid is proven; without a flaw there is none."""
+    ops = made(seed, flaw)
+    for model, order in (("strict-serializable", "strict"), ("strong-session-serializable", "session")):
+        found = verdict(ops, model).verdict
+        if found == "invalid":
+            assert not serial(txns_of(ops), order), model
+        if flaw == 0:
+            assert found == "valid"
+
+
+@thorough
+@given(st.integers(0, 2**63))
+def test_each_pair_of_the_definition_is_found(seed: int) -> None:
+    ops = made(seed, 0.3)
+    found = verdict(ops)
+    told = [op for op in ops if op.type == "ok"]
+    begins = {int(History.from_ops(ops).pair[op.index]): op for op in told}
+    back = stale = same = False
+    for place, op in begins.items():
+        for other in told:
+            grows = op.f == "inc"
+            if other.index < place and other is not op and op.value[1] < other.value[1] + grows:
+                back = back or other.process == op.process
+                stale = True
+            same = same or (other.f == op.f == "inc" and other is not op and other.value == op.value)
+    assert back == ("non-monotonic-read" in found.anomaly_types)
+    assert same == ("lost-update" in found.anomaly_types)
+    if stale:
+        assert found.verdict == "invalid"
+    assert not (found.verdict == "valid" and serial(txns_of(ops), "strict") and stale)
+
+
+def done(process: int, f: str, told: Any) -> list[tuple[Any, ...]]:
+    return [("invoke", process, f, [1, None]), ("ok", process, f, [1, told])]
+
+
+def test_a_client_that_sees_it_go_back() -> None:
+    found = verdict(history(*done(0, "inc", 1), *done(0, "inc", 2), *done(0, "read", 1)), "strong-session-serializable")
+    assert (found.verdict, found.anomaly_counts) == ("invalid", {"non-monotonic-read": 1})
+    assert found.anomalies[0].ops == [3, 5] and "saw it go back" in found.anomalies[0].sentence
+    other = history(*done(0, "inc", 1), *done(1, "read", 0))
+    assert verdict(other, "strong-session-serializable").verdict == "valid"
+    assert verdict(other).anomaly_types == ["stale-read"]
+
+
+def test_timestamps_must_agree_with_values() -> None:
+    sound = [*done(0, "inc", [10, 1]), *done(1, "inc", [11, 2]), *done(2, "read", [11, 2])]
+    assert verdict(history(*sound)).verdict == "valid"
+    found = verdict(history(*done(0, "inc", [12, 1]), *done(1, "inc", [11, 2])))
+    assert found.anomaly_types == ["non-monotonic-timestamp"]
+
+
+def test_lost_and_impossible_values() -> None:
+    assert verdict(history(*done(0, "inc", 1), *done(1, "inc", 1))).anomaly_types == ["lost-update", "stale-read"]
+    assert verdict(history(*done(0, "read", 3))).anomaly_types == ["garbage-read"]
+
+
+@pytest.mark.parametrize("told", ["x", [1, 2, 3], None, 1.5, True])
+def test_values_of_another_shape_are_named(told: Any) -> None:
+    with pytest.raises(HistoryError, match="index"):
+        verdict(history(*done(0, "inc", told)))

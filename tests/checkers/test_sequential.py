@@ -1,0 +1,264 @@
+"""Goal: sequential and causal consistency are judged as their definitions say.
+
+Method: random small histories of replicated registers, some replicas late or wrong, against exhaustive search: for
+sequential consistency over all orders; for causal consistency over all causal orders' linearizations by session.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from checkers.causal import Causal
+from checkers.sequential import Sequential
+from harness.checker import CheckOptions
+from harness.history import History, HistoryError
+from harness.op import Op
+from tests.checkers.histories import history
+from tests.checkers.replay_oracle import Txn, serial
+
+EXAMPLES = int(os.environ.get("FAULTLINE_EXAMPLES", "600"))
+thorough = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+
+
+def sequential(ops: Any, model: str = "sequential") -> Any:
+    columns = ops if isinstance(ops, History) else History.from_ops(ops)
+    return Sequential().check(columns, CheckOptions(model=model))
+
+
+def causal(ops: Any, variant: str = "cc") -> Any:
+    columns = ops if isinstance(ops, History) else History.from_ops(ops)
+    return Causal().check(columns, CheckOptions(workload={"variant": variant}))
+
+
+def made(seed: int, *, infos: bool = True, most: int = 9) -> list[Op]:
+    """Up to nine ops on two registers by three clients, each with a replica of its own that hears of writes later."""
+    chance = random.Random(seed)
+    ops: list[Op] = []
+    replicas: list[dict[int, int]] = [{}, {}, {}]
+    news: list[list[tuple[int, int]]] = [[], [], []]
+    open_: dict[int, Op] = {}
+    fresh = 0
+    roams = chance.choice([0, 0.5])
+    for _ in range(3 * most):
+        process = chance.randrange(3)
+        for _ in range(chance.randint(0, 2)):
+            if news[process]:
+                key, value = news[process].pop(chance.choice([0, 0, -1]))
+                replicas[process][key] = value
+        op = open_.pop(process, None)
+        if op is None:
+            if sum(op.type == "invoke" for op in ops) == most:
+                continue
+            key = chance.randrange(2)
+            kind = chance.choice(["read", "read", "write", "write", "cas"])
+            if kind != "read":
+                fresh += 1
+            value = {"read": None, "write": fresh, "cas": [replicas[process].get(key), fresh]}[kind]
+            open_[process] = Op("invoke", kind, [key, value], process)
+            ops.append(open_[process])
+            continue
+        key, value = op.value
+        view = chance.choice(replicas) if chance.random() < roams else replicas[process]
+        outcome = chance.choice(["ok"] * 8 + (["info", "fail"] if infos else []))
+        if op.f == "read":
+            ops.append(op.replace(type=outcome, value=[key, view.get(key) if outcome == "ok" else None]))
+            continue
+        if outcome != "fail":
+            new = value if op.f == "write" else value[1]
+            replicas[process][key] = new
+            for other in {0, 1, 2} - {process}:
+                news[other].append((key, new))
+        ops.append(op.replace(type=outcome))
+    return [op.replace(index=i) for i, op in enumerate(ops)]
+
+
+def txns_of(ops: list[Op]) -> list[Txn]:
+    columns = History.from_ops(ops)
+    txns = []
+    for place, op in enumerate(ops):
+        if op.type != "invoke":
+            continue
+        end = int(columns.pair[place])
+        outcome = "info" if end < 0 else ops[end].type
+        if outcome == "fail" or (op.f == "read" and outcome != "ok"):
+            continue
+        key, value = op.value if op.f != "read" else ops[end].value
+
+        def run(state: Any, f: str = op.f, key: int = key, value: Any = value) -> Any:
+            if f == "write":
+                return {key: value}
+            old = value if f == "read" else value[0]
+            if state.get(key) != old:
+                return None
+            return {} if f == "read" else {key: value[1]}
+
+        txns.append(Txn(int(op.process), place, end if outcome == "ok" else None, run))
+    return txns
+
+
+@thorough
+@given(st.integers(0, 2**63))
+def test_sequential_is_what_an_order_explains(seed: int) -> None:
+    ops = made(seed)
+    assert sequential(ops).verdict == ("valid" if serial(txns_of(ops), "session") else "invalid")
+
+
+@thorough
+@given(st.integers(0, 2**63))
+def test_linearizable_is_asked_of_the_linearizability_checker(seed: int) -> None:
+    ops = made(seed, most=6)
+    assert sequential(ops, "linearizable").verdict == ("valid" if serial(txns_of(ops), "strict") else "invalid")
+
+
+def test_the_random_histories_are_of_both_kinds() -> None:
+    found = [sequential(made(seed)).verdict for seed in range(100)]
+    assert found.count("valid") > 15 and found.count("invalid") > 8
+    for variant in ("cc", "ccv", "cm"):
+        found = [causal(made(seed), variant).verdict for seed in range(300)]
+        assert found.count("valid") > 30 and found.count("invalid") > 5, variant
+
+
+# -- causal consistency by definition
+
+
+def explains(order: Any, reads: set[int], actions: list[Any]) -> bool:
+    """Whether running the ops in this order gives each of `reads` what it found."""
+    state: dict[Any, Any] = {}
+    for op in order:
+        _, key, old, new = actions[op]
+        if op in reads and old is not MISSING and state.get(key) != old:
+            return False
+        if new is not MISSING:
+            state[key] = new
+    return True
+
+
+MISSING = object()
+
+
+def by_definition(ops: list[Op], variant: str) -> bool:
+    """cc: for each op some order of its causal past explains its own answer; cm: those of its session too; ccv: one
+    arbitration of all ops, in which each op's past in that order explains its answer."""
+    columns = History.from_ops(ops)
+    actions: list[Any] = []
+    for place, op in enumerate(ops):
+        if op.type != "invoke":
+            continue
+        value = ops[int(columns.pair[place])].value if columns.pair[place] >= 0 else None
+        if value is None:
+            continue
+        key, value = value
+        old, new = {
+            "read": (value, MISSING),
+            "write": (MISSING, value),
+            "cas": (value[0], value[1]) if op.f == "cas" else (None, None),
+        }[op.f]
+        actions.append((int(op.process), key, old, new))
+    count = len(actions)
+    maker = {(key, new): op for op, (_, key, _, new) in enumerate(actions) if new is not MISSING}
+    before = [[False] * count for _ in range(count)]
+    for one, other in itertools.combinations(range(count), 2):
+        before[one][other] = actions[one][0] == actions[other][0]
+    for op, (_, key, old, _) in enumerate(actions):
+        if old is not MISSING and old is not None:
+            before[maker[key, old]][op] = True
+    for middle, one, other in itertools.product(range(count), repeat=3):
+        before[one][other] = before[one][other] or (before[one][middle] and before[middle][other])
+    if any(before[op][op] for op in range(count)):
+        return False
+
+    def orders(members: list[int]) -> Any:
+        def extend(chosen: list[int], left: list[int]) -> Any:
+            if not left:
+                yield chosen
+            for op in left:
+                if not any(before[other][op] for other in left):
+                    yield from extend([*chosen, op], [other for other in left if other != op])
+
+        yield from extend([], members)
+
+    def past(op: int) -> list[int]:
+        return [other for other in range(count) if other == op or before[other][op]]
+
+    if variant == "ccv":
+        return any(
+            all(explains([o for o in order if o in set(past(op))], {op}, actions) for op in range(count))
+            for order in orders(list(range(count)))
+        )
+    for op in range(count):
+        own = {other for other in past(op) if actions[other][0] == actions[op][0]} if variant == "cm" else {op}
+        if not any(explains(order, own, actions) for order in orders(past(op))):
+            return False
+    return True
+
+
+@thorough
+@given(st.integers(0, 2**63), st.sampled_from(["cc", "ccv", "cm"]))
+def test_causal_is_what_the_definition_says(seed: int, variant: str) -> None:
+    ops = made(seed, infos=False, most=7)
+    columns = History.from_ops(ops)
+    ops = [op for i, op in enumerate(ops) if columns.pair[i] >= 0]
+    if any(op.f == "cas" for op in ops) and variant != "cc":
+        ops = [op for op in ops if op.f != "cas"]
+        present = {(op.value[0], op.value[1]) for op in ops if op.f == "write"}
+        if any(op.type == "ok" and op.f == "read" and op.value[1] and tuple(op.value) not in present for op in ops):
+            return
+    ops = [op.replace(index=i) for i, op in enumerate(ops)]
+    assert causal(ops, variant).verdict == ("valid" if by_definition(ops, variant) else "invalid")
+
+
+def done(process: int, f: str, value: Any, asked: Any = None) -> list[tuple[Any, ...]]:
+    invoked = asked if asked is not None else [value[0], None] if f == "read" else value
+    return [("invoke", process, f, invoked), ("ok", process, f, value)]
+
+
+def test_jepsens_sequential_test_is_understood() -> None:
+    records = [*done(0, "write", 5, 5), *done(1, "read", [5, [None, "5_1", "5_0"]], [5, None])]
+    assert sequential(history(*records)).verdict == "valid"
+    records = [*done(0, "write", 5, 5), *done(1, "read", [5, ["5_2", None, "5_0"]], [5, None])]
+    found = sequential(history(*records))
+    assert (found.verdict, found.anomaly_types) == ("invalid", ["nonsequential"])
+    assert found.anomalies[0].ops == [1, 3] and "no order of all operations" in found.anomalies[0].sentence
+
+
+def test_jepsens_causal_test_is_understood() -> None:
+    steps = [("read-init", 0), ("write", 1), ("read", 1), ("write", 2), ("read", 2)]
+    records = [record for f, value in steps for record in done(0, f, [7, value], [7, value if f == "write" else None])]
+    assert causal(history(*records)).verdict == "valid"
+    records[-1] = ("ok", 0, "read", [7, 1])
+    found = causal(history(*records))
+    assert (found.verdict, found.anomaly_types) == ("invalid", ["WriteCORead"])
+
+
+def test_an_effect_without_its_cause() -> None:
+    records = [
+        *done(0, "write", [1, 10]),
+        *done(1, "read", [1, 10]),
+        *done(1, "write", [2, 20]),
+        *done(2, "read", [2, 20]),
+        *done(2, "read", [1, None]),
+    ]
+    found = causal(history(*records))
+    assert (found.verdict, found.anomaly_types, found.anomalies[0].ops) == ("invalid", ["WriteCOInitRead"], [1, 9])
+    assert "seen without its cause" in found.anomalies[0].sentence
+    assert sequential(history(*records)).verdict == "invalid"
+    garbage = causal(history(*done(0, "read", [1, 3])))
+    assert garbage.anomaly_types == ["garbage-read"]
+
+
+def test_a_value_written_twice_is_unknown() -> None:
+    records = [*done(0, "write", [1, 10]), *done(1, "write", [1, 10])]
+    assert sequential(history(*records)).verdict == causal(history(*records)).verdict == "unknown"
+
+
+@pytest.mark.parametrize("value", [3, [1, 2, 3]])
+def test_values_of_another_shape_are_named(value: Any) -> None:
+    with pytest.raises(HistoryError, match="index"):
+        sequential(history(*done(0, "read", [1, None]), ("invoke", 1, "write", value), ("ok", 1, "write", value)))
