@@ -195,14 +195,14 @@ class RegisterSearch:
 class Walk:
     """A walk through one register's events, that can be left and taken up again. completed: placed so far."""
 
-    def __init__(self, search: RegisterSearch, register: int, way: int) -> None:
+    def __init__(self, search: RegisterSearch, register: int, way: int, *, rows: int = FIRST_ROWS) -> None:
         layout, columns = search.layout, search.columns
         self.way = way
         self._event = layout.event[layout.event_start[register] : layout.event_start[register + 1]]
         self._calls, self._returned = layout.calls, columns.returned
         groups = layout.groups[layout.group_start[register] : layout.group_start[register + 1]]
         told = _WAYS[way] if len(groups) else _WITHOUT_CRASHED
-        self._room = list(_room(*told, layout.sizes[register], int(columns.values[register]), groups, FIRST_ROWS))
+        self._room = list(_room(*told, layout.sizes[register], int(columns.values[register]), groups, rows))
 
     @property
     def bytes(self) -> int:
