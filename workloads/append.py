@@ -60,8 +60,8 @@ class Keys(msgspec.Struct, frozen=True):
         return Keys(active, appended, following, retired), key, value
 
 
-def generator(options: Mapping[str, Any]) -> gen.Generator:
-    """Endless transactions. Options: see `APPEND`."""
+def generator(options: Mapping[str, Any], write: str = "append") -> gen.Generator:
+    """Endless transactions. Options: see `APPEND`. write: the name of the micro-ops that are not reads."""
     keys, limit, max_ops = options["keys"], options["writes-per-key"], options["max-ops"]
     weights = [2.0**place if options["distribution"] == "exponential" else 1.0 for place in range(keys)]
     cumulative = list(itertools.accumulate(weights))
@@ -73,7 +73,7 @@ def generator(options: Mapping[str, Any]) -> gen.Generator:
             place = chance.choices(range(keys), cum_weights=cumulative)[0]
             if chance.random() < 0.5:
                 state, key, value = state.append(place, limit)
-                micro_ops.append(["append", key, value])
+                micro_ops.append([write, key, value])
             else:
                 micro_ops.append(["r", _read_key(state, place, chance), None])
         return invoke("txn", micro_ops), state

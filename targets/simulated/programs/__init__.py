@@ -8,6 +8,7 @@ from targets.simulated.programs.base import Programs
 from targets.simulated.programs.counter import COUNTER
 from targets.simulated.programs.queue import QUEUE
 from targets.simulated.programs.register import REGISTER
+from targets.simulated.programs.rw_register import RW_REGISTER
 from targets.simulated.programs.set import SET, SET_FINAL
 from targets.simulated.programs.unique_ids import UNIQUE_IDS
 from targets.simulated.programs.write_skew import WRITE_SKEW
@@ -15,6 +16,7 @@ from targets.simulated.programs.write_skew import WRITE_SKEW
 REGISTRY: dict[str, Programs] = {
     "append": APPEND,
     "register": REGISTER,
+    "rw-register": RW_REGISTER,
     "write-skew": WRITE_SKEW,
     "set": SET,
     "set-final": SET_FINAL,
