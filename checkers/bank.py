@@ -118,7 +118,7 @@ def _account(value: Any) -> Any:
 
 def _transfer(call: ClientCall) -> Transfer:
     value = call.argument
-    amount = value.get("amount") if isinstance(value, Mapping) else None
+    amount: Any = value.get("amount") if isinstance(value, Mapping) else None
     if not isinstance(value, Mapping) or not _is_money(amount) or not {"from", "to"} <= set(value):
         raise HistoryError(
             f"index {call.index}: the value of a transfer must be {{from, to, amount}}, not {show(value)}"

@@ -58,7 +58,7 @@ class SimulatedNode:
 
 @dataclass(frozen=True)
 class Usurper:
-    """A leader that was cut off and goes on. store: a fork, which ends with the partition."""
+    """A leader that was cut off and goes on, or one that a minority chose. store: a fork, for as long as that."""
 
     leader: SimulatedNode
     store: Store
@@ -160,8 +160,10 @@ class SimulatedCluster:
         leader = self._leader
         if leader is not None and leader.cut:
             self._depose(leader)
-            if self._flaw == "split-brain":
-                self._usurper = Usurper(leader, self.store.fork(), self._term)
+        if self._flaw == "split-brain":
+            able = [node for node in self.nodes.values() if node.cut and node.up and not node.paused]
+            if able:
+                self._usurper = Usurper(leader if leader in able else able[0], self.store.fork(), self._term)
 
     # -- on the way
 
@@ -277,7 +279,8 @@ class SimulatedCluster:
             repeat()
         elif flaw == "lost-element" and writes and self._random.random() < CHANCE_UNDONE:
             write = self._random.choice(writes)
-            self._after_between(UNDONE_AFTER_NS, lambda: store.undo(write, self._clock.now_ns))
+            at_once = self._random.random() < 0.5
+            self._after_between((0, 0) if at_once else UNDONE_AFTER_NS, lambda: store.undo(write, self._clock.now_ns))
         elif flaw == "diverged-replicas" and writes:
             for node in self.nodes.values():
                 if self._random.random() >= CHANCE_MISSED:

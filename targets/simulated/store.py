@@ -12,7 +12,7 @@ no effect. That makes the store strictly serializable. Each flaw takes one part 
 
 and, in `targets.simulated.cluster`, where there are several nodes:
 
-    split-brain         a leader that was cut off goes on, on a fork of the store that is thrown away at the end
+    split-brain         nodes that were cut off have a leader too, on a fork of the store that is thrown away at the end
     duplicate           a write is applied twice; what is handed out once (an id, an element) is handed out again
     non-monotonic-read  each read is answered by another replica, and each replica lags by another time
     diverged-replicas   each replica misses some commits for good, and answers reads from what it has

@@ -194,7 +194,8 @@ def test_a_stale_read_does_not_count_where_realtime_does_not() -> None:
 
 
 def test_without_a_read_after_an_acknowledged_add_it_is_unknown() -> None:
-    records = [("invoke", 0, "read", None), ("ok", 0, "read", []), ("invoke", 0, "add", 1), ("ok", 0, "add", 1)]
+    records: list[tuple[Any, ...]] = [("invoke", 0, "read", None), ("ok", 0, "read", [])]
+    records += [("invoke", 0, "add", 1), ("ok", 0, "add", 1)]
     verdict = SetFull().check(history(*records), asked())
     assert verdict.verdict == "unknown" and verdict.stats["never_read"] == 1
     assert SetFull().check(history(*records[:2]), asked()).verdict == "valid"

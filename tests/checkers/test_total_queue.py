@@ -125,7 +125,7 @@ def test_without_a_drain_what_is_missing_is_unknown() -> None:
 
 
 def test_duplicates_can_be_allowed() -> None:
-    records = [("invoke", 0, "enqueue", 1), ("ok", 0, "enqueue", 1)]
+    records: list[tuple[Any, ...]] = [("invoke", 0, "enqueue", 1), ("ok", 0, "enqueue", 1)]
     for process in (1, 2):
         records += [("invoke", process, "dequeue", None), ("ok", process, "dequeue", 1)]
     assert TotalQueue().check(history(*records), asked()).anomaly_counts == {"duplicate-elements": 1}

@@ -54,7 +54,7 @@ QUEUE = Programs(
     by_f={"enqueue": enqueue, "dequeue": dequeue, "drain": drain},
     writes_nothing=only_reads(),
     named_as={
-        "lost-update": "lost-write",
+        "lost-update": "duplicate-elements",
         "lost-write": "duplicate-elements",
         "split-brain": "duplicate-elements",
         "duplicate": "duplicate-elements",
