@@ -39,46 +39,6 @@ def topological(first, order, target, nodes):
     return result[:count]
 
 
-@njit(cache=True)
-def _push(heap_key, heap_node, size, key, node):
-    at = size
-    while at > 0:
-        above = (at - 1) >> 1
-        if heap_key[above] <= key:
-            break
-        heap_key[at] = heap_key[above]
-        heap_node[at] = heap_node[above]
-        at = above
-    heap_key[at] = key
-    heap_node[at] = node
-    return size + 1
-
-
-@njit(cache=True)
-def _pop(heap_key, heap_node, size):
-    """Takes the first one out; it is then at place size - 1."""
-    key, node = heap_key[0], heap_node[0]
-    size -= 1
-    last_key, last_node = heap_key[size], heap_node[size]
-    at = 0
-    while True:
-        below = 2 * at + 1
-        if below >= size:
-            break
-        if below + 1 < size and heap_key[below + 1] < heap_key[below]:
-            below += 1
-        if heap_key[below] >= last_key:
-            break
-        heap_key[at] = heap_key[below]
-        heap_node[at] = heap_node[below]
-        at = below
-    heap_key[at] = last_key
-    heap_node[at] = last_node
-    heap_key[size] = key
-    heap_node[size] = node
-    return size
-
-
 COMMIT, READ_ONLY, AT_ONCE, EARLY = 0, 1, 2, 3
 """What goes first: commits, then transactions that write nothing, then those that can commit at once."""
 _CLASS = np.int64(1) << 40
@@ -124,13 +84,17 @@ def replay(
     tail = np.full(keys, -1, np.int64)
     behind = np.full(len(writer), -1, np.int64)
     parked = np.zeros(len(writer), np.bool_)
-    capacity = 4 * nodes + 64
-    heap_key = np.empty(capacity, np.int64)
-    heap_node = np.empty(capacity, np.int64)
-    size = 0
-    woken = np.empty(len(writer) + len(reader) + 16, np.int64)
+    # each node is in the heap at most twice: once as EARLY, once otherwise
+    queued = np.zeros((2, nodes), np.bool_)
+    heap_key = np.empty(2 * nodes + 1, np.int64)
+    heap_node = np.empty(2 * nodes + 1, np.int64)
+    size = np.int64(0)
+    ready = np.empty(2 * nodes + len(writer) + len(reader) + 1, np.int64)
+    ready_count = np.int64(0)
+    woken = np.empty(len(writer) + len(reader) + 1, np.int64)
     turn = done.max() + 1
     swept = False
+    early = np.int64(-1)
     while True:
         if size == 0:
             if swept:
@@ -138,164 +102,154 @@ def replay(
             swept = True
             for node in range(nodes):
                 if done[node] < 0 and missing[node] == 0:
-                    rating = COMMIT
-                    if node < txns:
-                        if write_first[node] == write_first[node + 1]:
-                            rating = READ_ONLY
-                        else:
-                            rating = AT_ONCE
-                    hint = priority[node % txns] if node < txns or (split and node < 2 * txns) else 0
-                    size = _push(heap_key, heap_node, size, rating * _CLASS + hint, node)
-            if size == 0:
-                break
-        size = _pop(heap_key, heap_node, size)
-        rating, node = heap_key[size] // _CLASS, heap_node[size]
-        if done[node] >= 0 or missing[node] > 0:
-            continue
-        is_start = node < txns
-        is_commit = (txns <= node < 2 * txns) if split else is_start
-        txn = node - txns if is_commit and split else node
-        blocked = False
-        wait = False
-        if is_start or is_commit:
-            for i in range(write_first[txn], write_first[txn + 1]):
-                version = write_version[i]
-                key = key_of_version[version]
-                unread = pending[key]
-                if unread > 0 and is_start:
-                    for j in range(read_first[txn], read_first[txn + 1]):
-                        if read_version[j] == current[key]:
-                            unread -= 1
-                            break
-                if split and is_start:
-                    if holder[key] >= 0:
-                        blocked = True
-                    elif unread > 0 and rating < EARLY:
-                        wait = True
-                    else:
-                        continue
-                elif unread > 0:
-                    blocked = True
-                else:
-                    continue
-                if not parked[version]:
-                    parked[version] = True
-                    behind[version] = -1
-                    if head[key] < 0:
-                        head[key] = version
-                    else:
-                        behind[tail[key]] = version
-                    tail[key] = version
-            writes = write_first[txn] < write_first[txn + 1]
-            if split and is_start and writes and rating < EARLY and missing[node + txns] > 1:
-                wait = True
-        woken_count = 0
-        if blocked or wait:
-            for i in range(write_first[txn], write_first[txn + 1]):
-                version = write_version[i]
-                key = key_of_version[version]
-                if not parked[version] and head[key] >= 0:
-                    woken[woken_count] = key
-                    woken_count += 1
-            if wait and not blocked:
-                if size + 2 >= capacity:
-                    capacity *= 2
-                    grown_key = np.empty(capacity, np.int64)
-                    grown_node = np.empty(capacity, np.int64)
-                    grown_key[:size] = heap_key[:size]
-                    grown_node[:size] = heap_node[:size]
-                    heap_key, heap_node = grown_key, grown_node
-                size = _push(heap_key, heap_node, size, EARLY * _CLASS + priority[txn], node)
+                    ready[ready_count] = node
+                    ready_count += 1
         else:
-            done[node] = turn
-            turn += 1
-            swept = False
-            if is_start:
-                for i in range(read_first[txn], read_first[txn + 1]):
-                    version = read_version[i]
-                    key = key_of_version[version]
-                    if current[key] != version:
-                        continue
-                    pending[key] -= 1
-                    if pending[key] == 0:
-                        woken[woken_count] = key
-                        woken_count += 1
-                    elif pending[key] == 1:
-                        for j in range(reader_start[version], reader_start[version + 1]):
-                            last = reader[j]
-                            if done[last] < 0 and missing[last] == 0:
-                                woken[woken_count] = -1 - last
-                                woken_count += 1
-            if is_start and split:
-                for i in range(write_first[txn], write_first[txn + 1]):
-                    holder[key_of_version[write_version[i]]] = txn
-            if is_commit:
+            rating, node = heap_key[0] // _CLASS, heap_node[0]
+            queued[rating // EARLY, node] = False
+            size -= 1
+            last_key, last_node = heap_key[size], heap_node[size]
+            at = np.int64(0)
+            while 2 * at + 1 < size:
+                below = 2 * at + 1
+                if below + 1 < size and heap_key[below + 1] < heap_key[below]:
+                    below += 1
+                if heap_key[below] >= last_key:
+                    break
+                heap_key[at] = heap_key[below]
+                heap_node[at] = heap_node[below]
+                at = below
+            heap_key[at] = last_key
+            heap_node[at] = last_node
+            if done[node] >= 0 or missing[node] > 0:
+                continue
+            is_start = node < txns
+            is_commit = (txns <= node < 2 * txns) if split else is_start
+            txn = node - txns if is_commit and split else node
+            blocked = False
+            wait = False
+            woken_count = 0
+            if is_start or is_commit:
                 for i in range(write_first[txn], write_first[txn + 1]):
                     version = write_version[i]
                     key = key_of_version[version]
-                    holder[key] = -1
-                    current[key] = version
-                    rank[version] = installed[key]
-                    installed[key] += 1
-                    unread = 0
-                    for j in range(reader_start[version], reader_start[version + 1]):
-                        if done[reader[j]] < 0:
-                            unread += 1
-                    pending[key] = unread
-                    woken[woken_count] = key
-                    woken_count += 1
-            for i in range(first[node], first[node + 1]):
-                other = target[order[i]]
-                missing[other] -= 1
-                push = other
-                rating = COMMIT
-                if missing[other] == 0:
-                    if other < txns:
-                        rating = READ_ONLY if write_first[other] == write_first[other + 1] else AT_ONCE
-                elif (
-                    split
-                    and missing[other] == 1
-                    and txns <= other < 2 * txns
-                    and done[other - txns] < 0
-                    and missing[other - txns] == 0
-                ):
-                    push = other - txns
-                    rating = AT_ONCE
-                else:
-                    continue
-                hint = priority[push % txns] if push < txns or (split and push < 2 * txns) else 0
-                if size + 2 >= capacity:
-                    capacity *= 2
-                    grown_key = np.empty(capacity, np.int64)
-                    grown_node = np.empty(capacity, np.int64)
-                    grown_key[:size] = heap_key[:size]
-                    grown_node[:size] = heap_node[:size]
-                    heap_key, heap_node = grown_key, grown_node
-                size = _push(heap_key, heap_node, size, rating * _CLASS + hint, push)
-        for i in range(woken_count):
-            if woken[i] < 0:
-                push = -1 - woken[i]
-                rating = READ_ONLY if write_first[push] == write_first[push + 1] else AT_ONCE
+                    unread = pending[key]
+                    if unread > 0 and is_start:
+                        for j in range(read_first[txn], read_first[txn + 1]):
+                            if read_version[j] == current[key]:
+                                unread -= 1
+                                break
+                    if split and is_start:
+                        if holder[key] >= 0:
+                            blocked = True
+                        elif unread > 0 and rating < EARLY:
+                            wait = True
+                        else:
+                            continue
+                    elif unread > 0:
+                        blocked = True
+                    else:
+                        continue
+                    if not parked[version]:
+                        parked[version] = True
+                        behind[version] = -1
+                        if head[key] < 0:
+                            head[key] = version
+                        else:
+                            behind[tail[key]] = version
+                        tail[key] = version
+                writes = write_first[txn] < write_first[txn + 1]
+                if split and is_start and writes and rating < EARLY and missing[node + txns] > 1:
+                    wait = True
+            if blocked or wait:
+                for i in range(write_first[txn], write_first[txn + 1]):
+                    version = write_version[i]
+                    key = key_of_version[version]
+                    if not parked[version] and head[key] >= 0:
+                        woken[woken_count] = key
+                        woken_count += 1
+                if not blocked:
+                    early = node
             else:
-                key = woken[i]
-                version = head[key]
-                if version < 0:
-                    continue
-                head[key] = behind[version]
-                parked[version] = False
-                push = writer[version]
-                rating = AT_ONCE
-                if split and done[push] >= 0:
-                    push += txns
-                    rating = COMMIT
-            if size + 2 >= capacity:
-                capacity *= 2
-                grown_key = np.empty(capacity, np.int64)
-                grown_node = np.empty(capacity, np.int64)
-                grown_key[:size] = heap_key[:size]
-                grown_node[:size] = heap_node[:size]
-                heap_key, heap_node = grown_key, grown_node
-            size = _push(heap_key, heap_node, size, rating * _CLASS + priority[push % txns], push)
+                done[node] = turn
+                turn += 1
+                swept = False
+                if is_start:
+                    for i in range(read_first[txn], read_first[txn + 1]):
+                        version = read_version[i]
+                        key = key_of_version[version]
+                        if current[key] != version or pending[key] == 0:
+                            continue
+                        pending[key] -= 1
+                        if pending[key] == 0:
+                            woken[woken_count] = key
+                            woken_count += 1
+                        elif pending[key] == 1:
+                            for j in range(reader_start[version], reader_start[version + 1]):
+                                if done[reader[j]] < 0:
+                                    ready[ready_count] = reader[j]
+                                    ready_count += 1
+                                    break
+                if is_start and split:
+                    for i in range(write_first[txn], write_first[txn + 1]):
+                        holder[key_of_version[write_version[i]]] = txn
+                if is_commit:
+                    for i in range(write_first[txn], write_first[txn + 1]):
+                        version = write_version[i]
+                        key = key_of_version[version]
+                        holder[key] = -1
+                        current[key] = version
+                        rank[version] = installed[key]
+                        installed[key] += 1
+                        pending[key] = 0
+                        for j in range(reader_start[version], reader_start[version + 1]):
+                            if done[reader[j]] < 0:
+                                pending[key] += 1
+                        woken[woken_count] = key
+                        woken_count += 1
+                for i in range(first[node], first[node + 1]):
+                    other = np.int64(target[order[i]])
+                    missing[other] -= 1
+                    if split and missing[other] == 1 and txns <= other < 2 * txns:
+                        other -= txns
+                    if missing[other] == 0 and done[other] < 0:
+                        ready[ready_count] = other
+                        ready_count += 1
+            for i in range(woken_count):
+                version = head[woken[i]]
+                if version >= 0:
+                    head[woken[i]] = behind[version]
+                    parked[version] = False
+                    other = np.int64(writer[version])
+                    ready[ready_count] = other + txns if split and done[other] >= 0 else other
+                    ready_count += 1
+        for i in range(ready_count + 1):
+            node = early if i == ready_count else ready[i]
+            if node < 0 or missing[node] > 0:
+                continue
+            txn = node % txns if node < 2 * txns and (split or node < txns) else np.int64(-1)
+            rating = COMMIT
+            if i == ready_count:
+                rating = EARLY
+            elif node < txns:
+                rating = READ_ONLY if write_first[node] == write_first[node + 1] else AT_ONCE
+            if queued[rating // EARLY, node]:
+                continue
+            queued[rating // EARLY, node] = True
+            rated = rating * _CLASS + (priority[txn] if txn >= 0 else 0)
+            at = size
+            while at > 0:
+                above = (at - 1) >> 1
+                if heap_key[above] <= rated:
+                    break
+                heap_key[at] = heap_key[above]
+                heap_node[at] = heap_node[above]
+                at = above
+            heap_key[at] = rated
+            heap_node[at] = node
+            size += 1
+        ready_count = np.int64(0)
+        early = np.int64(-1)
 
 
 @njit(cache=True)
@@ -380,7 +334,7 @@ def impossible_orders(
                 at = square[key] + i * width + j
                 if i == j or no[at] != 0 or (stamp[at] != 0 and not again):
                     continue
-                other = writer[low + j]
+                other = np.int64(writer[low + j])
                 closed = _leads(bits, other, own)
                 if not closed and reads_count:
                     for place in range(reader_start[version], reader_start[version + 1]):
@@ -392,12 +346,12 @@ def impossible_orders(
 
 
 @njit(cache=True)
-def newly_forced(no, stamp, now, key_start, square, writer, turn, shift):
+def newly_forced(no, stamp, now, key_start, square, by_turn):
     """Orders that follow, as their reverse is impossible: (first, second) of those whose edges say something new, and a
     pair of versions that can't come in either order, (-1, -1) if there is none. Marks them in `stamp` with `now`.
 
-    stamp: uint16, as `no`: the round in which version i was found to be before j, 0 for none. turn: place of each node
-    in a topological order.
+    stamp: uint16, as `no`: the round in which version i was found to be before j, 0 for none. by_turn: the versions of
+    each key in a topological order of their commits.
     """
     capacity = 1024
     firsts = np.empty(capacity, np.int64)
@@ -421,16 +375,12 @@ def newly_forced(no, stamp, now, key_start, square, writer, turn, shift):
                 changed = True
         if not changed:
             continue
-        turns = np.empty(width, np.int64)
-        for i in range(width):
-            turns[i] = turn[writer[low + i] + shift]
-        by_turn = np.argsort(turns)
         kept = np.empty(width, np.int64)
         for a in range(width):
-            i = by_turn[a]
+            i = by_turn[low + a] - low
             kept_count = 0
             for b in range(width):
-                j = by_turn[b]
+                j = by_turn[low + b] - low
                 if stamp[base + i * width + j] == 0:
                     continue
                 needed = True

@@ -70,9 +70,7 @@ class Saturation:
                 self.rounds,
                 keys.start,
                 self._square,
-                keys.writer,
-                turn,
-                nodes.txns if nodes.split else 0,
+                np.lexsort((turn[nodes.commit_of(keys.writer)], nodes.key_of_version)),
             )
             if one >= 0:
                 self.contradiction = (int(one), int(other), self.rounds)
