@@ -237,7 +237,7 @@ def _pair_one_by_one(columns: RecordColumns, values: Sequence[Any], where: Calla
 def _pairs(columns: RecordColumns) -> np.ndarray | None:
     """int64[n]: the pairs, or None where something is odd."""
     index = columns.index
-    if len(index) and ((index >= 0).any() if index[0] < 0 else (index[0] < 0 or (np.diff(index) <= 0).any())):
+    if len(index) and ((index >= 0).any() if index[0] < 0 else (np.diff(index) <= 0).any()):
         return None
     process = columns.process
     highest = int(process.max(initial=0))
