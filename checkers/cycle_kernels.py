@@ -162,10 +162,12 @@ def inner_edges(source, target, kind, label, new_number):
 
 
 @njit(cache=True)
-def split_graph(first, target, kind, txns):
+def split_graph(first, target, kind, txns, beyond):
     """Starts (0..t-1), commits (t..2t-1) and virtual nodes (from 2t on): (first, source, target, kind, edge).
 
-    `edge`: the place of each edge in the graph given, -1 for a transaction's way from its start to its commit.
+    rw edges leave starts, all others leave commits. rw edges lead to commits, and so do edges of the kinds in `beyond`
+    (as bits); all others lead to starts. `edge`: the place of each edge in the graph given, -1 for a transaction's way
+    from its start to its commit.
     """
     nodes = len(first) - 1
     row = np.zeros(nodes + txns + 1, np.int64)
@@ -189,7 +191,7 @@ def split_graph(first, target, kind, txns):
             out_source[at], out_target[at], out_kind[at], out_edge[at] = node, node + txns, SELF, -1
         for edge in range(first[node], first[node + 1]):
             begin = node if node < txns and kind[edge] == RW else node + txns
-            to_commit = target[edge] >= txns or kind[edge] == RW or kind[edge] == PASS
+            to_commit = target[edge] >= txns or kind[edge] == RW or kind[edge] == PASS or (beyond >> kind[edge]) & 1
             at = fill[begin]
             fill[begin] += 1
             out_source[at] = begin

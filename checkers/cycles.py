@@ -54,7 +54,7 @@ from checkers.cycle_kinds import (
 )
 from checkers.cycle_pairs import BY_SESSION, find_pairs
 from checkers.dependency_graph import PASS, PROCESS, REALTIME, RW, WR, WW, Graph
-from checkers.knots import Knots, knots_of
+from checkers.knots import Knots, knots_of, step_of, steps_of
 
 EDGES_LOOKED_AT_MIN = 2_000_000
 """For one kind, in all components together, beside a few times their edges: about 20 ms."""
@@ -71,10 +71,14 @@ _ORDERS = (0, 1 << PROCESS, 1 << PROCESS | 1 << REALTIME)
 
 @dataclass
 class CycleSearch:
-    """What was found, by type. undecided: what the budget left open, as sentences; by type in `open_types`."""
+    """What was found, by type. undecided: what the budget left open, as sentences; by type in `open_types`.
+
+    knots: what lies on cycles; None if nothing does.
+    """
 
     kinds: dict[str, CycleKind] = field(default_factory=dict)
     open_types: dict[str, str] = field(default_factory=dict)
+    knots: Knots | None = None
     components: int = 0
     largest_component: int = 0
 
@@ -133,6 +137,7 @@ def find_cycles(graph: Graph, timing: Timing, limit: int, *, effort: int = 1) ->
     search = CycleSearch()
     knots = knots_of(graph)
     if knots is not None:
+        search.knots = knots
         search.components, search.largest_component = knots.components, knots.largest
         _Finder(knots, timing, limit, search, effort).run()
         for kind in search.kinds.values():
@@ -152,7 +157,7 @@ class _Finder:
         self._flat = _Rows(
             knots.first, knots.source, knots.target, knots.kind, np.arange(len(knots.source)), knots.txns
         )
-        first, source, target, kind, edge = split_graph(knots.first, knots.target, knots.kind, knots.txns)
+        first, source, target, kind, edge = split_graph(knots.first, knots.target, knots.kind, knots.txns, 0)
         self._split = _Rows(first, source, target, kind, edge, 2 * knots.txns)
         self._pairs = find_pairs(knots, timing)
         self._done = {kind: np.zeros(knots.nodes, bool) for kind in range(len(NAMES))}
@@ -389,7 +394,7 @@ class _Finder:
             tried += 1
             if tried > TRIED_MAX + 4 * self._limit:
                 break
-            steps = self._steps(walks.edge[walks.start[i] : walks.start[i + 1]].tolist())
+            steps = steps_of(self._knots, walks.edge[walks.start[i] : walks.start[i + 1]].tolist())
             cycle = self._presume_less(simple_part(steps))
             type_ = classify(cycle)
             if type_ == (kind, strength) or type_ == (also, strength):
@@ -409,30 +414,6 @@ class _Finder:
 
     # --- cycles
 
-    def _step(self, edge: int) -> Step:
-        knots = self._knots
-        return Step(
-            int(knots.names[knots.source[edge]]),
-            int(knots.names[knots.target[edge]]),
-            int(knots.kind[edge]),
-            int(knots.source_mop[edge]),
-            int(knots.target_mop[edge]),
-        )
-
-    def _steps(self, edges: list[int]) -> Cycle:
-        """A closed walk of edges as steps between transactions: what leads through virtual nodes becomes one."""
-        knots = self._knots
-        begin = next(i for i, edge in enumerate(edges) if knots.source[edge] < knots.txns)
-        steps: Cycle = []
-        opened: Step | None = None
-        for edge in edges[begin:] + edges[:begin]:
-            step = self._step(edge)
-            opened = step if opened is None else _joined(opened, step)
-            if knots.target[edge] < knots.txns:
-                steps.append(opened)
-                opened = None
-        return steps
-
     def _presume_less(self, cycle: Cycle) -> Cycle:
         """The same cycle, with ww, wr and session edges in the place of realtime ones where there are such."""
         return [self._presumes_least(step) if step.kind in (PROCESS, REALTIME) else step for step in cycle]
@@ -443,7 +424,7 @@ class _Finder:
         begin, end = knots.first[source], knots.first[source + 1]
         edges = np.flatnonzero((knots.target[begin:end] == target) & (knots.kind[begin:end] < RW))
         if len(edges):
-            return self._step(int(begin + edges[0]))
+            return step_of(self._knots, int(begin + edges[0]))
         by_session, _ = self._timing.ended_before(np.array([step.source]), np.array([step.target]))
         return Step(step.source, step.target, PROCESS if by_session[0] else step.kind)
 
@@ -460,9 +441,9 @@ class _Finder:
         first[own[::-1]] = places[::-1]
         for place in np.sort(first[first >= 0])[: self._limit].tolist():
             there, back = int(self._pairs.there[place]), int(self._pairs.back[place])
-            step = self._step(there)
+            step = step_of(self._knots, there)
             if back >= 0:
-                entry.cycles.append([step, self._step(back)])
+                entry.cycles.append([step, step_of(self._knots, back)])
             else:
                 order = PROCESS if back == BY_SESSION else REALTIME
                 entry.cycles.append([step, Step(step.target, step.source, order)])
@@ -477,10 +458,6 @@ class _Finder:
         entry.count += 1
         if len(entry.cycles) < 4 * self._limit:
             entry.cycles.append(cycle)
-
-
-def _joined(first: Step, second: Step) -> Step:
-    return Step(first.source, second.target, first.kind, first.source_mop, second.target_mop)
 
 
 def _first_of_each(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from checkers.cycle_kernels import adjacency, inner_edges, refine
+from checkers.cycle_kinds import Cycle, Step
 from checkers.dependency_graph import Graph
 
 
@@ -67,3 +68,30 @@ def knots_of(graph: Graph) -> Knots | None:
         source_mop=graph.source_mop[edge],
         target_mop=graph.target_mop[edge],
     )
+
+
+def step_of(knots: Knots, edge: int) -> Step:
+    """One edge, with the graph's own numbers."""
+    return Step(
+        int(knots.names[knots.source[edge]]),
+        int(knots.names[knots.target[edge]]),
+        int(knots.kind[edge]),
+        int(knots.source_mop[edge]),
+        int(knots.target_mop[edge]),
+    )
+
+
+def steps_of(knots: Knots, edges: list[int]) -> Cycle:
+    """A closed walk of edges as steps between transactions: what leads through virtual nodes becomes one."""
+    begin = next(i for i, edge in enumerate(edges) if knots.source[edge] < knots.txns)
+    steps: Cycle = []
+    opened: Step | None = None
+    for edge in edges[begin:] + edges[:begin]:
+        step = step_of(knots, edge)
+        if opened is not None:
+            step = Step(opened.source, step.target, opened.kind, opened.source_mop, step.target_mop)
+        opened = step
+        if knots.target[edge] < knots.txns:
+            steps.append(opened)
+            opened = None
+    return steps

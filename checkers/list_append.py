@@ -31,8 +31,8 @@ from checkers.cycle_kinds import Timing
 from checkers.cycles import CycleSearch, find_cycles
 from checkers.list_append_edges import dependencies
 from checkers.list_append_explain import Explainer
+from checkers.list_append_levels import LevelJudge
 from checkers.list_append_lost import lost_appends
-from checkers.list_append_sessions import session_breaks
 from checkers.list_append_values import Found, ValueAnomalies
 from checkers.list_append_versions import version_orders
 from checkers.open_orders import OpenOrders, judge_open_orders
@@ -73,14 +73,15 @@ class ListAppend:
             Found(kind.type, kind.count, [explainer.anomaly(cycle) for cycle in kind.cycles], {kind.type})
             for kind in cycles.kinds.values()
         ]
-        if cycles.kinds or versions.odd_reads:
-            found += session_breaks(columns, txn, versions, options.max_shown)
+        judge = LevelJudge(columns, txn, versions, depends.graph, cycles, timing, options.max_shown)
+        levels = judge.judged({name for part in found for name in part.evidence}, model)
+        found += levels.found
         opened = OpenOrders()
         if cycles.kinds:
             opened = judge_open_orders(
                 depends.graph,
                 depends.open.keys(txn),
-                {name for part in found for name in part.evidence},
+                {name for part in found for name in part.evidence}.difference(models.NO_EXECUTION),
                 asked=model,
                 deadline=deadline,
                 memory_budget_mb=options.memory_budget_mb,
@@ -89,11 +90,12 @@ class ListAppend:
         for type_, conflicts in opened.found:
             shown = [explainer.open_order(type_, conflict) for conflict in conflicts[: options.max_shown]]
             found.append(Found(type_, len(conflicts), shown, {type_}))
-        reasons = self._reasons(columns, versions.ambiguous, cycles, model) + opened.reasons(model)
+        undecided = {**cycles.open_types, **levels.undecided}
+        reasons = self._reasons(columns, versions.ambiguous, undecided, model) + opened.reasons(model)
         return self._verdict(columns, model, found, cycles, reasons)
 
     @staticmethod
-    def _reasons(columns: TxnColumns, ambiguous: list[int], cycles: CycleSearch, model: str) -> list[str]:
+    def _reasons(columns: TxnColumns, ambiguous: list[int], undecided: dict[str, str], model: str) -> list[str]:
         reasons = []
         if not columns.timed and len(columns) and models.needs_realtime(model):
             reasons.append(f"the history has no invocations, so nothing is known about realtime, which {model} needs")
@@ -103,7 +105,7 @@ class ListAppend:
                 f"the same value may have been appended twice to {len(ambiguous)} keys (such as {keys}): "
                 "nothing can be said about them, because values must be unique for their key"
             )
-        return reasons + cycles.undecided
+        return reasons + [why for name, why in undecided.items() if models.counts_against(name, model)]
 
     @staticmethod
     def _verdict(

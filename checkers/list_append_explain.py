@@ -36,8 +36,8 @@ class Explainer:
         self._columns = columns
         self._versions = versions
 
-    def anomaly(self, cycle: Cycle) -> Anomaly:
-        """One cycle: a headline for its kind, then what each step shows."""
+    def anomaly(self, cycle: Cycle, type_: str | None = None) -> Anomaly:
+        """One cycle: a headline for its kind, then what each step shows. type_: its name, where it has a better one."""
         columns = self._columns
         cycle = self._turned(cycle)
         kind, strength = classify(cycle)
@@ -55,12 +55,36 @@ class Explainer:
         ]
         keys = list({repr(edge.key): edge.key for edge in edges if edge.key is not None}.values())
         return Anomaly(
-            type=name_of(kind, strength),
+            type=type_ or name_of(kind, strength),
             ops=sorted(int(columns.op[txn]) for txn in txns),
             sentence=self._sentence(cycle, kind, strength, names, edges),
             key=keys[0] if len(keys) == 1 else None,
             cycle=edges,
             sub_history=self._sub_history(cycle),
+        )
+
+    def by_micro_op(self, cycle: Cycle, type_: str) -> Anomaly:
+        """A cycle whose steps lead between micro-ops: each happened before the next, and one read misses the last."""
+        columns = self._columns
+        begin = next((i for i, step in enumerate(cycle) if step.kind == RW), 0)
+        steps = cycle[begin:] + cycle[:begin]
+        txns = list(dict.fromkeys(self._txn_of(step.source) for step in steps))
+        names = Names(columns, txns)
+        reasons = []
+        for step in steps:
+            source, target = self._txn_of(step.source), self._txn_of(step.target)
+            if step.kind == RW:
+                reasons.append(self._why(Step(source, target, RW, step.source, step.target), names))
+            elif source != target and columns.process[source] != columns.process[target]:
+                reasons.append(self._why(Step(source, target, WR, step.source, step.target), names))
+            elif source != target:
+                reasons.append(self._why(Step(source, target, PROCESS), names))
+        who = ", ".join(names.full(txn) for txn in txns)
+        return Anomaly(
+            type=type_,
+            ops=sorted(int(columns.op[txn]) for txn in txns),
+            sentence=f"{who}: an effect was seen, and what it came from was not: {'; '.join(reasons)}.",
+            sub_history=self._records_with_observers(set(txns)),
         )
 
     def open_order(self, type_: str, conflict: Conflict) -> Anomaly:
@@ -161,10 +185,12 @@ class Explainer:
             reader = int(versions.longest[columns.key[step.target_mop]]) if step.kind == WW else NOBODY
             if reader != NOBODY:
                 txns.add(self._txn_of(reader))
-        for txn in list(txns):
-            if columns.status[txn] != OK:
-                txns.add(self._observer(txn))
-        return sorted({index for txn in txns for index in columns.records(txn)})
+        return self._records_with_observers(txns)
+
+    def _records_with_observers(self, txns: set[int]) -> list[int]:
+        """Records of transactions, and of those that show that one of unknown outcome happened."""
+        observers = {self._observer(txn) for txn in txns if self._columns.status[txn] != OK}
+        return sorted({index for txn in txns | observers for index in self._columns.records(txn)})
 
     def _observer(self, txn: int) -> int:
         """A transaction that read a write of one whose outcome is unknown."""

@@ -49,7 +49,7 @@ class LostAppend:
 def lost_appends(columns: TxnColumns, txn: np.ndarray, versions: Versions, limit: int) -> Found:
     """All lost appends; `limit` of them worked out."""
     cases = list(find(columns, txn, versions))
-    shown = [_anomaly(columns, txn, case) for case in cases[:limit]]
+    shown = [_anomaly(columns, txn, versions, case) for case in cases[:limit]]
     return Found(TYPE, len(cases), shown, {EVIDENCE} if cases else set())
 
 
@@ -194,10 +194,13 @@ class _LastSeen:
         return max(self._odd.get(append, -1), int(in_order[place]) if place >= 0 else -1)
 
 
-def _anomaly(columns: TxnColumns, txn: np.ndarray, case: LostAppend) -> Anomaly:
+def _anomaly(columns: TxnColumns, txn: np.ndarray, versions: Versions, case: LostAppend) -> Anomaly:
     writer, later, reader = (int(txn[mop]) for mop in (case.append, case.later, case.read))
     names = Names(columns, [writer, later, reader])
     txns = list(dict.fromkeys((writer, later, reader)))
+    key = columns.key[case.append]
+    contradiction = [] if versions.agreed[key] else [r for r in versions.odd_reads if columns.key[r] == key][:1]
+    needed = {*txns, *(int(txn[r]) for r in contradiction), *(int(txn[versions.longest[key]]) for _ in contradiction)}
     return Anomaly(
         type=TYPE,
         ops=sorted(int(columns.op[t]) for t in txns),
@@ -208,5 +211,5 @@ def _anomaly(columns: TxnColumns, txn: np.ndarray, case: LostAppend) -> Anomaly:
             f"from then on nobody ever saw {names.value(case.append)} again. The write is gone."
         ),
         key=columns.keys[columns.key[case.append]],
-        sub_history=sorted({index for t in txns for index in columns.records(t)}),
+        sub_history=sorted({index for t in needed for index in columns.records(t)}),
     )

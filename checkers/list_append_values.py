@@ -232,14 +232,18 @@ class ValueAnomalies:
         wrong = appends[(here >= 0) & ((there < 0) | (there > here)) & versions.usable[columns.key[appends]]]
         wrong = wrong[versions.agreed[columns.key[wrong]]]
         cases = [(int(versions.longest[columns.key[mop]]), int(before[mop]), mop) for mop in wrong.tolist()]
-        for read in versions.odd_reads:
-            if not versions.usable[columns.key[read]]:
+        contradicted = np.flatnonzero(versions.usable & ~versions.agreed)
+        for read in [*versions.odd_reads, *versions.longest[contradicted].tolist()]:
+            key = int(columns.key[read])
+            if not versions.usable[key]:
                 continue
-            writers = versions.odd_writers[read]
+            writers = versions.odd_writers.get(read)
+            if writers is None:
+                writers = versions.writer[versions.start[key] : versions.start[key + 1]].tolist()
             place = {w: i for i, w in enumerate(writers) if w != NOBODY}
             for write, at in place.items():
                 earlier = int(before[write])
-                if earlier >= 0 and place.get(earlier, len(writers)) > at:
+                if earlier >= 0 and versions.committed[self._txn[write]] and place.get(earlier, len(writers)) > at:
                     cases.append((read, earlier, write))
 
         def describe(case: tuple[int, int, int]) -> Anomaly:
@@ -383,7 +387,7 @@ class ValueAnomalies:
         columns, versions = self._columns, self._versions
         first_read = (columns.function == READ) & (versions.previous < 0) & (columns.status[self._txn] == OK)
         reads = np.flatnonzero(first_read)
-        reads = reads[_appends_later(columns.function, versions.previous, len(columns.function))[reads]]
+        reads = reads[appends_later(columns.function, versions.previous, len(columns.function))[reads]]
         lengths = np.diff(columns.list_start)[reads]
         key = columns.key[reads].astype(np.int64)
         fits = versions.fits[reads]
@@ -504,7 +508,7 @@ def _internal(function, known, value, list_start, element, previous):
 
 
 @njit(cache=True)
-def _appends_later(function, previous, count):
+def appends_later(function, previous, count):
     """For each micro-op: whether the same transaction appends to the same key after it."""
     later = np.zeros(count, np.bool_)
     for mop in range(count - 1, -1, -1):

@@ -97,11 +97,11 @@ _IMPLIES: dict[str, tuple[str, ...]] = {
     "serializable": ("repeatable-read", "update-serializable", "snapshot-isolation"),
 }
 
-_NO_EXECUTION = ("cyclic-versions", "duplicate-elements", "garbage-read", "future-read", MISSED_OWN_WRITE)
+NO_EXECUTION = ("cyclic-versions", "duplicate-elements", "garbage-read", "future-read", MISSED_OWN_WRITE)
 """What no execution of any model shows."""
 
 _PROSCRIBES: dict[str, tuple[str, ...]] = {
-    "read-uncommitted": ("G0", *_NO_EXECUTION),
+    "read-uncommitted": ("G0", *NO_EXECUTION),
     "read-committed": ("G1",),
     "monotonic-atomic-view": ("OTV",),
     "cursor-stability": ("G-cursor", "lost-update"),
@@ -137,6 +137,7 @@ _ANOMALY_IMPLIES: dict[str, tuple[str, ...]] = {
     "fractured-read": ("causality-violation",),
     "causality-violation": ("G-single-item",),
     "prefix-violation": ("G-single-item",),
+    "stale-read": ("causality-violation-realtime",),
     "long-fork": ("G-nonadjacent-item",),
     "lost-update": ("G2-item", "write-skew"),
     "write-skew": ("G2",),
@@ -144,7 +145,7 @@ _ANOMALY_IMPLIES: dict[str, tuple[str, ...]] = {
 _IN_SESSIONS = ("G0", "G1", "G1c", *CYCLES[2:], "causality-violation", "prefix-violation", "long-fork")
 """Anomalies that have a -process and a -realtime variant."""
 
-_GUARANTEES: dict[str, tuple[str, ...]] = {
+GUARANTEES: dict[str, tuple[str, ...]] = {
     "read-your-writes": (),
     "monotonic-reads": (),
     "monotonic-writes": (),
@@ -186,7 +187,7 @@ _ALIASES = {
 REPORTED = frozenset(
     [
         *_LEVELS,
-        *_GUARANTEES,
+        *GUARANTEES,
         *(_SESSION + level for level in ("read-uncommitted", "read-committed", "snapshot-isolation", "serializable")),
         *(_STRONG + level for level in ("read-uncommitted", "read-committed", "snapshot-isolation")),
         STRICT,
@@ -205,7 +206,7 @@ def _implications() -> dict[str, tuple[str, ...]]:
         weaker = _IMPLIES.get(level, ())
         table[_SESSION + level] = (level, *(_SESSION + below for below in weaker))
         table[_strong(level)] = (_SESSION + level, *(_strong(below) for below in weaker))
-    table |= _GUARANTEES
+    table |= GUARANTEES
     table[_SESSION + "causal-cerone"] += ("causal",)
     table[_SESSION + "read-atomic"] += ("read-your-writes",)
     return table
@@ -217,7 +218,8 @@ def _proscriptions() -> dict[str, frozenset[str]]:
         cyclic = [anomaly for anomaly in _PROSCRIBES.get(level, ()) if anomaly in _IN_SESSIONS]
         table[_SESSION + level] = frozenset(anomaly + "-process" for anomaly in cyclic)
         table[_strong(level)] = frozenset(anomaly + "-realtime" for anomaly in cyclic)
-    table |= {name: frozenset((name, *_NO_EXECUTION)) for name in _GUARANTEES if not _GUARANTEES[name]}
+    table[_STRONG + "read-atomic"] |= {"stale-read"}
+    table |= {name: frozenset((name, *NO_EXECUTION)) for name in GUARANTEES if not GUARANTEES[name]}
     table |= {"PRAM": frozenset(), "causal": frozenset(("session-causality",))}
     return table
 

@@ -7,6 +7,7 @@ definitions. `fail` never happened; `info` happened if an `ok` read shows one of
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from tests.checkers.txn_oracle import Txn, transactions
@@ -32,7 +33,7 @@ def broken_guarantees(ops: Sequence[Mapping[str, Any]]) -> set[tuple[str, Any, A
     result: set[tuple[str, Any, Any]] = set()
     for process in {txn.process for txn in happened}:
         session = [txn for txn in happened if txn.process == process]
-        if any(a.end > b.begin for a, b in zip(session, session[1:])):
+        if any(a.end > b.begin for a, b in pairwise(session)):
             continue
         did = [(txn, place, *mop) for txn in session for place, mop in enumerate(txn.mops)]
         for i, (txn, place, name, key, value) in enumerate(did):

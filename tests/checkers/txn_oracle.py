@@ -9,6 +9,7 @@
   and strong: what ended before a transaction began is in its snapshot.
 - read committed: an order in which each read shows some version that was installed by then. After a write of its own a
   transaction sees the version that it is about to install: what stood there before it in the order, and its writes.
+- cursor stability: the same, and who reads a key and then writes it reads the version right before its own.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ NONE, SESSION, REALTIME = range(3)
 
 MODELS = {
     "read-committed": ("rc", NONE),
+    "cursor-stability": ("cs", NONE),
     "repeatable-read": ("serial", NONE),
     "snapshot-isolation": ("si", NONE),
     "serializable": ("serial", NONE),
@@ -117,8 +119,8 @@ def _applied(state: State, txn: Txn) -> State:
 def _fits(txns: list[Txn], txn: Txn, before: set[int], kind: str, placed: list[int], states: list[State]) -> bool:
     if kind == "serial":
         return _replays(txn, states[-1])
-    if kind == "rc":
-        return _reads_installed_versions(txn, states)
+    if kind in ("rc", "cs"):
+        return _reads_installed_versions(txn, states, kind == "cs")
     if not txn.writes():
         return _replays(txn, states[-1])
     for snapshot in range(len(states)):
@@ -139,14 +141,15 @@ def _replays(txn: Txn, state: State) -> bool:
     return True
 
 
-def _reads_installed_versions(txn: Txn, states: list[State]) -> bool:
+def _reads_installed_versions(txn: Txn, states: list[State], by_cursor: bool) -> bool:
     own: State = {}
-    for name, key, value in txn.mops:
+    for place, (name, key, value) in enumerate(txn.mops):
         if name == "append":
             own[key] = (*own.get(key, ()), value)
         elif txn.type == "ok":
             seen = tuple(value or ())
-            shown = states[-1:] if key in own else states
+            written_later = by_cursor and any(n == "append" and k == key for n, k, _ in txn.mops[place:])
+            shown = states[-1:] if key in own or written_later else states
             if not any(seen == (*state.get(key, ()), *own.get(key, ())) for state in shown):
                 return False
     return True

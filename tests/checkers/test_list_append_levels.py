@@ -1,0 +1,119 @@
+"""The levels between read committed and snapshot isolation, each by its simplest case and against its definition."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from checkers import models
+from checkers.list_append import ListAppend
+from harness.checker import CheckOptions
+from harness.history import History
+from harness.verdict import Verdict
+from tests.checkers import txn_oracle, txn_visibility_oracle
+from tests.checkers.test_list_append import A, ran
+from tests.checkers.txn_histories import Op, append_histories
+
+EXAMPLES = int(os.environ.get("FAULTLINE_EXAMPLES", "600"))
+thorough = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+LEVELS = [
+    strength + level
+    for strength in txn_visibility_oracle.STRENGTHS
+    for level in txn_visibility_oracle.AXIOMS
+    if level != "update-atomic"
+]
+
+
+def check(ops: list[Op], model: str) -> Verdict:
+    return ListAppend().check(History.from_ops(ops), CheckOptions(model=model))
+
+
+LONG_FORK = ran(
+    ("ok", [A, "x", 1]),
+    ("ok", [A, "y", 1]),
+    ("ok", ["r", "x", [1]], ["r", "y", []]),
+    ("ok", ["r", "x", []], ["r", "y", [1]]),
+)
+VANISHED = ran(("ok", [A, "x", 1], [A, "y", 1]), ("ok", ["r", "x", [1]], ["r", "y", []]))
+FRACTURED = ran(("ok", [A, "x", 1], [A, "y", 1]), ("ok", ["r", "y", []], ["r", "x", [1]]))
+NO_CAUSE = ran(("ok", [A, "x", 1]), ("ok", ["r", "x", [1]], [A, "y", 1]), ("ok", ["r", "y", [1]], ["r", "x", []]))
+PREFIX = ran(
+    ("ok", [A, "x", 1], [A, "z", 1]),
+    ("ok", [A, "y", 1], [A, "z", 2]),
+    ("ok", ["r", "y", [1]], ["r", "x", []]),
+    ("ok", ["r", "z", [1, 2]]),
+)
+OVERTAKEN = ran(("ok", ["r", "x", []], [A, "x", 2]), ("ok", [A, "x", 1]), ("ok", ["r", "x", [1, 2]]))
+
+
+@pytest.mark.parametrize(
+    ("ops", "type_", "broken", "kept"),
+    [
+        (LONG_FORK, "long-fork", ["prefix", "snapshot-isolation"], ["parallel-snapshot-isolation", "consistent-view"]),
+        (VANISHED, "OTV", ["monotonic-atomic-view", "read-atomic"], ["read-committed", "cursor-stability"]),
+        (FRACTURED, "fractured-read", ["read-atomic", "prefix"], ["monotonic-atomic-view", "cursor-stability"]),
+        (NO_CAUSE, "causality-violation", ["causal-cerone", "causal", "prefix"], ["read-atomic", "PRAM"]),
+        (PREFIX, "prefix-violation", ["prefix", "parallel-snapshot-isolation"], ["causal-cerone", "PRAM"]),
+        (OVERTAKEN, "G-cursor", ["cursor-stability", "update-atomic"], ["read-atomic", "causal-cerone", "prefix"]),
+    ],
+    ids=["long-fork", "OTV", "fractured-read", "causality", "prefix", "cursor"],
+)
+def test_each_level_by_its_simplest_case(ops: list[Op], type_: str, broken: list[str], kept: list[str]) -> None:
+    for model in broken:
+        verdict = check(ops, model)
+        assert verdict.verdict == "invalid", model
+        assert type_ in verdict.anomaly_types
+        assert model in {*verdict.not_, *verdict.also_not}
+    for model in kept:
+        assert check(ops, model).verdict == "valid", model
+    anomaly = next(a for a in verdict.anomalies if a.type == type_)
+    assert "T1 (op " in anomaly.sentence
+    places = {op.get("index", i) for i, op in enumerate(ops)}
+    kept_ops = [op for i, op in enumerate(ops) if i in anomaly.sub_history]
+    assert set(anomaly.sub_history) <= places
+    assert type_ in check(kept_ops, broken[0]).anomaly_types
+
+
+@thorough
+@given(append_histories(txns=5, keys=2, mops=3))
+def test_levels_of_atomic_visibility_are_those_of_their_definitions(ops: list[Op]) -> None:
+    for model in LEVELS:
+        expected = "valid" if txn_visibility_oracle.legal(ops, model) else "invalid"
+        assert check(ops, model).verdict == expected, model
+
+
+@thorough
+@given(append_histories(txns=4, keys=3, mops=4, corrupt=False))
+def test_levels_on_uncorrupted_histories(ops: list[Op]) -> None:
+    for model in LEVELS:
+        expected = "valid" if txn_visibility_oracle.legal(ops, model) else "invalid"
+        assert check(ops, model).verdict == expected, model
+
+
+@thorough
+@given(append_histories(txns=5, keys=2, mops=3))
+def test_monotonic_atomic_view_and_cursor_stability(ops: list[Op]) -> None:
+    expected = "valid" if txn_visibility_oracle.monotonic_atomic_view(ops) else "invalid"
+    assert check(ops, "monotonic-atomic-view").verdict == expected
+    expected = "valid" if txn_oracle.legal(ops, "cursor-stability") else "invalid"
+    assert check(ops, "cursor-stability").verdict == expected
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+@given(append_histories(txns=6, keys=2, mops=3))
+def test_findings_show_again_in_their_sub_history(ops: list[Op]) -> None:
+    """The same type, or one that breaks as many models: with some transactions gone, a cycle may have a worse name.
+
+    Where writers are left out, what they wrote is garbage, and can make another anomaly of it.
+    """
+    for anomaly in check(ops, "strict-serializable").anomalies:
+        kept: list[dict[str, Any]] = [op for op in ops if op["index"] in set(anomaly.sub_history)]
+        assert set(anomaly.ops) <= set(anomaly.sub_history)
+        again = check(kept, "strict-serializable")
+        if anomaly.type in again.anomaly_types or "garbage-read" in again.anomaly_types:
+            continue
+        weakest, stronger = models.ruled_out([anomaly.type])
+        assert {*weakest, *stronger} <= {*again.not_, *again.also_not}, (anomaly, again)
