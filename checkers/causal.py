@@ -1,9 +1,10 @@
 """Causal consistency of registers: whoever sees an effect sees its cause.
 
-    read  [k, null] → ok [k, v]     write [k, v]     cas [k, [old, new]]     read-init: a read, 0 counts as never written
+    read  [k, null] → ok [k, v]     write [k, v]     cas [k, [old, new]]
+    read-init                       a read; 0 counts as never written
 
-Causal order (co) is each client's own order and who read whose write, and what follows from both. Where every value
-is written once, causal consistency is the absence of a few patterns (Bouajjani, Enea, Guerraoui and Hamza, "On verifying
+Causal order (co) is each client's own order and who read whose write, and what follows from both. Where every value is
+written once, causal consistency is the absence of a few patterns (Bouajjani, Enea, Guerraoui and Hamza, "On verifying
 causal consistency", POPL 2017, section 3), all found in polynomial time:
 
     CyclicCO         an op comes before itself

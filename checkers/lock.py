@@ -1,13 +1,14 @@
 """Locks: never two holders at once, tokens that only grow, and no update lost under the lock.
 
-    acquire  [lock, null]  → ok [lock, token]     token: a fencing token (a whole number), or null; or fail: somebody holds it
-    update   [lock, token] → ok [lock, [token, seen, wrote]]     what the holder read of the guarded value, and put there
+    acquire  [lock, null]  → ok [lock, token]     token: a fencing token (a whole number), or null
+                           → fail                 somebody holds it
+    update   [lock, token] → ok [lock, [token, seen, wrote]]     the guarded value before, and what was put there
     release  [lock, token] → ok [lock, token]
     acquire null, release null                    one lock, as Jepsen's tests record it
 
 - `two-holders`: a client certainly held the lock from when it was told so until it began to give it back; two such
-  times overlap. A client that never gave it back held it at the moment it was told. With leases (option `ttl_s`) a hold also ends
-  `ttl_s` after the acquire began, by the controller's clock.
+  times overlap. A client that never gave it back held it at the moment it was told. With leases (option `ttl_s`) a hold
+  also ends `ttl_s` after the acquire began, by the controller's clock.
 - `token-not-growing`: a lock was granted after another grant had been told, with a token that is not larger.
 - `lost-update`: two updates rest on the same value, so one of them is gone: what a lock without fencing leads to when
   its holder stalls longer than its lease (Kleppmann, "How to do distributed locking", 2016).
@@ -116,8 +117,8 @@ def _overlaps(key: Hashable, holds: list[Hold]) -> Iterator[Finding]:
     for hold in holds:
         if longest is not None and hold.begin < longest.end and hold.begin_ns < longest.end_ns:
             words = (
-                f"client {longest.acquire.process} held it from op {longest.acquire.record} on and had not begun to give "
-                f"it back when client {hold.acquire.process} was told that it has it (op {hold.acquire.record}, "
+                f"client {longest.acquire.process} held it from op {longest.acquire.record} on and had not begun to "
+                f"give it back when client {hold.acquire.process} was told that it has it (op {hold.acquire.record}, "
                 f"{hold.acquire.moment})"
             )
             yield _finding(TWO_HOLDERS, key, [longest.acquire, hold.acquire], words)
@@ -153,7 +154,7 @@ def _updates(key: Hashable, calls: list[ClientCall]) -> Iterator[Finding]:
             done.append((call, token, freeze(seen, call.record), freeze(wrote, call.record)))
     wrote_by = {wrote: call for call, _, _, wrote in done}
     first: dict[Hashable, ClientCall] = {}
-    for call, _, seen, wrote in done:
+    for call, _, seen, _ in done:
         other = first.setdefault(seen, call)
         if other is not call:
             words = (

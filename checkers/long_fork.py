@@ -25,6 +25,7 @@ import itertools
 from collections import Counter
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from checkers.client_calls import ClientCall, calls_of, parts_of
@@ -224,15 +225,11 @@ def _depend(parsed: _Parsed, graph: ExplainedGraph) -> None:
                 for reader in reads:
                     kind, source, target = (WR, writer, reader) if key in seen else (RW, reader, writer)
                     words = "saw" if key in seen else "did not see"
-                    graph.add(
-                        source,
-                        target,
-                        kind,
-                        lambda reader=reader, writer=writer, words=words, key=key: (
-                            f"op {calls[reader].record} {words} op {calls[writer].record}'s write of key {show(key)}"
-                        ),
-                        key,
-                    )
+                    graph.add(source, target, kind, partial(_why, calls[reader], words, calls[writer], key), key)
+
+
+def _why(read: ClientCall, words: str, write: ClientCall, key: Hashable) -> str:
+    return f"op {read.record} {words} op {write.record}'s write of key {show(key)}"
 
 
 def _sentence(name: str, cycle: Cycle, edges: list[Edge]) -> str:

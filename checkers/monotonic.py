@@ -1,19 +1,20 @@
 """Monotonic values: counters that only grow must never be seen to shrink.
 
-    inc   [k, null] → ok [k, v]     adds one, and tells the value after it; or [k, [t, v]] with the database's own timestamp
+    inc   [k, null] → ok [k, v]     adds one, and tells the value after it; or [k, [t, v]] with the database's time
     read  [k, null] → ok [k, v]     or [k, [t, v]]; null: nobody has added yet (0)
 
 Proven from single pairs of ops, per key:
 
-- `non-monotonic-read`: a client got a smaller value than one that it had got before; for an increment: not a larger one.
+- `non-monotonic-read`: a client got a smaller value than one that it had got before; for an increment: not a larger
+  one.
 - `lost-update`: two increments were told the same value, so one of them is gone.
 - `garbage-read`: a value larger than all increments that had been begun, or below zero.
 - `non-monotonic-timestamp`: of two ops the one with the later database timestamp has the smaller value (Jepsen's
   `monotonic` tests of CockroachDB and Fauna, where timestamps are the order that the database claims).
 - `stale-read`: a value smaller than one that had been known before the op began; counts where the model speaks of
   realtime.
-- `lost-increment`: a value smaller than the number of increments that were acknowledged before the op began, though nobody
-  ever was told a larger one. With realtime only.
+- `lost-increment`: a value smaller than the number of increments that were acknowledged before the op began, though
+  nobody ever was told a larger one. With realtime only.
 
 Source: monotonic reads, Terry et al., "Session Guarantees for Weakly Consistent Replicated Data", 1994; Jepsen's
 `monotonic`. These are necessary, not sufficient: a history without them need not be linearizable. Cost: O(n log n).
@@ -138,8 +139,8 @@ def _by_timestamp(key: Hashable, calls: list[ClientCall], told: list[Told]) -> I
     for each in stamped:
         if best is not None and each.value < best.value and each.timestamp > best.timestamp:
             words = (
-                f"{best.text} at the database's time {show(best.timestamp)}, and {each.text} at {show(each.timestamp)}: "
-                "the later one is smaller"
+                f"{best.text} at the database's time {show(best.timestamp)}, and {each.text} at "
+                f"{show(each.timestamp)}: the later one is smaller"
             )
             yield _finding("non-monotonic-timestamp", ALWAYS, key, [best.call, each.call], words)
         if best is None or each.value > best.value:

@@ -132,6 +132,18 @@ def _depend(each: _Key, graph: ExplainedGraph) -> Iterator[Finding]:
             predicate=True,
         )
 
+    def found(reader: int, row: Hashable, writer: int) -> None:
+        graph.add(
+            writer,
+            reader,
+            WR,
+            lambda: (
+                f"op {calls[reader].record} found row {show(row)} of key {key}, which op {calls[writer].record} "
+                "inserted: so it came later"
+            ),
+            each.key,
+        )
+
     for _, one in happened:
         for row, other in happened:
             if one != other:
@@ -141,16 +153,7 @@ def _depend(each: _Key, graph: ExplainedGraph) -> Iterator[Finding]:
         yield from _impossible(each, shown, calls, reader)
         for row, writer in happened:
             if row in shown and len(each.inserts[row]) == 1:
-                graph.add(
-                    writer,
-                    reader,
-                    WR,
-                    lambda row=row, writer=writer, reader=reader: (
-                        f"op {calls[reader].record} found row {show(row)} of key {key}, which op "
-                        f"{calls[writer].record} inserted: so it came later"
-                    ),
-                    each.key,
-                )
+                found(reader, row, writer)
             elif row not in shown:
                 missed(reader, row, writer)
 

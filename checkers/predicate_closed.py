@@ -27,6 +27,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Iterator
+from functools import partial
 
 from checkers.cycle_kinds import Cycle
 from checkers.dependency_graph import RW, WR, WW
@@ -219,16 +220,12 @@ class _Edges:
         later = set.intersection(*(after.get(candidate, set()) for candidate in read.candidates))
         for follower in later - {read.txn}:
             if txns.committed[follower]:
-                self._graph.add(
-                    read.txn,
-                    follower,
-                    RW,
-                    lambda follower=follower: (
-                        f"{name(read.txn)} {read.text} at key {show(read.key)}, before {name(follower)} wrote there"
-                    ),
-                    read.key,
-                    predicate=read.by_search,
-                )
+                why = partial(self._why_before, read, follower)
+                self._graph.add(read.txn, follower, RW, why, read.key, predicate=read.by_search)
+
+    def _why_before(self, read: Read, follower: int) -> str:
+        name = self._txns.name
+        return f"{name(read.txn)} {read.text} at key {show(read.key)}, before {name(follower)} wrote there"
 
 
 def _odd(txns: PredicateTxns, oddity: Oddity) -> Finding:

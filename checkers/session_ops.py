@@ -162,7 +162,7 @@ class Clocks:
             came_from = {start: start}
             todo = [start]
             while todo and not (best and len(came_from) > 100_000):
-                following = []
+                following: list[int] = []
                 for op in todo:
                     for earlier in self._before[op]:
                         if earlier == start:

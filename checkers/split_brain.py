@@ -103,7 +103,6 @@ def _same_term(claims: list[Claim]) -> Iterator[Finding]:
     for claim in claims:
         first, _ = tenures.get((claim.term, claim.node), (claim, claim))
         tenures[claim.term, claim.node] = (first, claim)
-    named: set[tuple[Hashable, str, str]] = set()
     by_term: dict[Hashable, list[str]] = defaultdict(list)
     for term, node in tenures:
         if term is not None:
@@ -111,10 +110,9 @@ def _same_term(claims: list[Claim]) -> Iterator[Finding]:
     for term, nodes in by_term.items():
         for place, one in enumerate(nodes):
             for other in nodes[place + 1 :]:
-                first, second = tenures[term, one], tenures[term, other]
-                if first[0].begin <= second[1].end and second[0].begin <= first[1].end:
-                    named.add((term, one, other))
-                    yield _two(term, first, second)
+                mine, its = tenures[term, one], tenures[term, other]
+                if mine[0].begin <= its[1].end and its[0].begin <= mine[1].end:
+                    yield _two(term, mine, its)
     polls: dict[int, dict[str, Claim]] = defaultdict(dict)
     for claim in claims:
         polls[claim.record][claim.node] = claim

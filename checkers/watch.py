@@ -9,9 +9,9 @@ A watcher is a name that outlives connections: whatever process asks, what it wa
 
 - `event-order`: within an answer revisions go back, or an event is outside of [from, next).
 - `duplicate-event`: a watcher was given an event twice, or an event that was written once has two revisions.
-- `missed-event`: a watcher's answer covers a revision at which another watcher was given an event, or at which a write was
-  acknowledged, and does not hold it; or a write was acknowledged before an answer was asked for, and a watcher that was
-  given everything from the first revision on never saw it.
+- `missed-event`: a watcher's answer covers a revision at which another watcher was given an event, or at which a write
+  was acknowledged, and does not hold it; or a write was acknowledged before an answer was asked for, and a watcher that
+  was given everything from the first revision on never saw it.
 - `conflicting-events`: two watchers were given different events for one key at one revision.
 - `garbage-read`, `G1a`: an event that nobody wrote, or whose write failed.
 
@@ -183,8 +183,8 @@ def _missed(answers: list[Answer], known: dict[int, dict[Event, ClientCall]]) ->
             for event, call in known[revision].items():
                 if event not in given and (event.revision, event.key) not in keys:
                     words = (
-                        f"was given revisions {answer.begin} up to before {answer.end} (op {answer.call.record}) without "
-                        f"{event.text}, which op {call.record} knows of"
+                        f"was given revisions {answer.begin} up to before {answer.end} (op {answer.call.record}) "
+                        f"without {event.text}, which op {call.record} knows of"
                     )
                     yield _finding("missed-event", answer, [call, answer.call], words)
 
@@ -229,13 +229,14 @@ def _never_seen(writes: list[ClientCall], answers: list[Answer]) -> Iterator[Fin
         caught_up = last is not None and not last.events
         for call in writes:
             key, value, revision = _written(call)
-            if call.ok and revision is None and caught_up and last is not None and call.end < last.call.place:
-                if (key, value) not in seen:
-                    words = (
-                        f"was given everything up to before revision {reach} and, at op {last.call.record}, nothing "
-                        f"more; but never {show(value)} at key {show(key)}, acknowledged before (op {call.record})"
-                    )
-                    yield _finding("missed-event", last, [call, last.call], words)
+            if not (call.ok and revision is None and caught_up and last is not None) or (key, value) in seen:
+                continue
+            if call.end < last.call.place:
+                words = (
+                    f"was given everything up to before revision {reach} and, at op {last.call.record}, nothing more; "
+                    f"but never {show(value)} at key {show(key)}, acknowledged before (op {call.record})"
+                )
+                yield _finding("missed-event", last, [call, last.call], words)
 
 
 def _finding(kind: str, answer: Answer, calls: list[ClientCall], words: str) -> Finding:

@@ -324,6 +324,151 @@ ANOMALIES: dict[str, Term] = {
             as_noun="pair that both left",
         ),
         Term(
+            "long-fork",
+            "Long fork",
+            "Two readers disagree on which of two writes came first: one saw the first without the second, the "
+            "other the second without the first.",
+            "Two users looking at the same data disagree about what happened first, and neither is wrong by their "
+            "own view.",
+        ),
+        Term(
+            "diverged-replicas",
+            "Diverged replicas",
+            "Long after the last fault and the last write, two nodes still answer the same question differently.",
+            "What an application is told depends on which node it asks, for good: the copies have to be repaired "
+            "by hand.",
+            as_noun="pair of nodes that hold different data",
+        ),
+        Term(
+            "too-stale",
+            "Too stale",
+            "A read returned a version that had been replaced longer ago than the bound that was asked for.",
+            "Caches, dashboards and checks that count on data being at most that old are wrong.",
+            as_noun="read that was staler than allowed",
+        ),
+        Term(
+            "split-brain",
+            "Split brain",
+            "Two nodes were in charge at the same time, or two updates of one version both lived on, each with a "
+            "history of its own.",
+            "Both sides confirm writes that the other does not know; one side's are lost when they meet again.",
+        ),
+        Term(
+            "stale-primary",
+            "Two claim to be primary",
+            "Two nodes called themselves primary at the same time, in different terms, or in terms that are not "
+            "known. One may only not have heard yet.",
+            "By itself nothing is proven; clients that still talk to the old one get old answers or errors.",
+            as_noun="node that may not know that it was replaced",
+        ),
+        Term(
+            "non-monotonic-timestamp",
+            "Timestamps disagree",
+            "Of two operations the one with the later database timestamp has the smaller value of something that "
+            "only grows.",
+            "The timestamps that the database gives do not order its own history; reads at a point in time are wrong.",
+            as_noun="timestamp that disagrees with the value",
+        ),
+        Term(
+            "nonsequential",
+            "No common order",
+            "There is no order of all operations that keeps each client's own order and explains every answer.",
+            "Clients saw each other's steps in orders that contradict each other: flags, messages and hand-overs "
+            "break.",
+            as_noun="record that no common order explains",
+        ),
+        Term(
+            "CyclicCO",
+            "Effect before its cause",
+            "Operations each came to be because of the one before, round in a circle.",
+            "Cause and effect are turned round.",
+            as_noun="circle of causes",
+        ),
+        Term(
+            "WriteCOInitRead",
+            "Cause not seen",
+            "A client read nothing, although a write of it came before, by what clients did one after the other "
+            "and read from each other.",
+            "Somebody sees the answer and not the question; a user's own entry is gone after a reload.",
+            as_noun="effect seen without its cause",
+        ),
+        Term(
+            "WriteCORead",
+            "Older than its cause",
+            "A client read a value that had been replaced, by what clients did one after the other and read from "
+            "each other.",
+            "A user goes back to an old state after having seen, or made, a newer one.",
+            as_noun="value read after it had been replaced",
+        ),
+        Term(
+            "CyclicCF",
+            "Conflicting orders",
+            "Clients saw concurrent writes in different orders, so that no one order of them is the final one for all.",
+            "Replicas settle on different winners of the same conflict.",
+            as_noun="pair of orders that contradict each other",
+        ),
+        Term(
+            "WriteHBInitRead",
+            "Unseen what was seen",
+            "One client's answers say that it had seen a write, and a later one of its reads does not find any.",
+            "A client's picture of the data contradicts itself.",
+            as_noun="write that was unseen again",
+        ),
+        Term(
+            "CyclicHB",
+            "A client contradicts itself",
+            "The order in which one client must have seen writes goes round in a circle.",
+            "A client's picture of the data contradicts itself.",
+            as_noun="client that saw writes in two orders",
+        ),
+        Term(
+            "two-holders",
+            "Two holders",
+            "Two clients certainly held the same lock at the same time.",
+            "What the lock guards is changed by two at once: files are corrupted, jobs run twice.",
+            as_noun="lock with two holders",
+        ),
+        Term(
+            "token-not-growing",
+            "Token did not grow",
+            "A lock was granted after another grant with a fencing token that is not larger.",
+            "Storage that checks tokens lets the old holder in, or keeps the new one out.",
+            as_noun="fencing token that did not grow",
+        ),
+        Term(
+            "fencing-broken",
+            "Fencing broken",
+            "An update with an older fencing token was accepted after one with a newer token.",
+            "A holder that was presumed dead overwrites its successor's work.",
+            as_noun="update with an old token",
+        ),
+        Term(
+            "event-order",
+            "Events out of order",
+            "A watcher was given events against the order of their revisions, or outside of what it asked for.",
+            "Caches and controllers that apply events in the order in which they come end up in a wrong state.",
+            as_noun="event out of order",
+        ),
+        Term(
+            "duplicate-event",
+            "Event twice",
+            "A watcher was given the same event twice.",
+            "Work that an event starts is done twice.",
+        ),
+        Term(
+            "missed-event",
+            "Missed event",
+            "A watcher was given everything of a range of revisions, but not an event in it that others know of.",
+            "Caches and controllers go on with a state that is wrong for good, and nobody tells them.",
+        ),
+        Term(
+            "conflicting-events",
+            "Conflicting events",
+            "Two watchers were given different events for one key at one revision.",
+            "Two controllers act on different pasts.",
+            as_noun="pair of events that contradict each other",
+        ),
+        Term(
             "never-recovered",
             "Did not come back",
             "After the last fault was healed, the database did not serve requests on every node again within the "
@@ -373,7 +518,6 @@ ALIASES: dict[str, str] = {
     "no-recovery": "never-recovered",
     "not-recovered": "never-recovered",
     "non-linearizable": "nonlinearizable",
-    "long-fork": "G-nonadjacent",
 }
 
 MODELS: dict[str, Model] = {

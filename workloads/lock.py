@@ -6,8 +6,8 @@
     invoke  release  [3, 7]      ok    release  [3, 7]
 
 Each client that got a lock updates the guarded value once or twice and releases it. A lock is retired after
-`GRANTS_PER_LOCK` grants, or as soon as an acquire or release of it has an unknown outcome, since nobody may ever release
-it then. Locks are never used again. Idea: Jepsen's lock tests, with the value that a lock is there to guard.
+`GRANTS_PER_LOCK` grants, or as soon as an acquire or release of it has an unknown outcome, since nobody may ever
+release it then. Locks are never used again. Idea: Jepsen's lock tests, with the value that a lock is there to guard.
 Cost: O(locks) per op.
 """
 
@@ -40,7 +40,7 @@ class Locks(msgspec.Struct, frozen=True):
     following: int
     holders: Mapping[int, tuple[int, Any, int]] = {}
 
-    def retired(self, lock: int) -> Locks:
+    def retired(self, lock: Any) -> Locks:
         """With a new lock in the place of this one."""
         if lock not in self.locks:
             return self
@@ -78,7 +78,7 @@ def _learn(locks: Locks, context: Context, event: Op) -> Locks:
         return locks
     alive = set(context.processes.values())
     holders = {process: hold for process, hold in locks.holders.items() if process in alive}
-    lock = event.value[0] if isinstance(event.value, list | tuple) else None
+    lock: Any = event.value[0] if isinstance(event.value, list | tuple) else None
     if event.type == "info" or (event.f == "release" and event.type != "ok"):
         holders.pop(event.process, None)
         return msgspec.structs.replace(locks, holders=holders).retired(lock)

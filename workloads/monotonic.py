@@ -3,9 +3,9 @@
     invoke  inc   [3, null]     ok  inc   [3, 17]     adds one; the value after it, or [time of the database, value]
     invoke  read  [3, null]     ok  read  [3, 17]     null: nobody has added yet
 
-Idea (Jepsen's `monotonic`): every increment tells the new value, so each value names its place in the order, and a client
-that goes back, two increments with one value, or a database timestamp that disagrees with the values, are seen at once.
-Keys are retired after `OPS_PER_KEY` ops and never used again. Cost: O(1) per op.
+Idea (Jepsen's `monotonic`): every increment tells the new value, so each value names its place in the order, and a
+client that goes back, two increments with one value, or a database timestamp that disagrees with the values, are seen
+at once. Keys are retired after `OPS_PER_KEY` ops and never used again. Cost: O(1) per op.
 """
 
 from __future__ import annotations

@@ -5,10 +5,10 @@
     ok      read   [11, null]  a violation: 11 was written before 12 by the same client
 
 Problem: a database may serve each client an order of its own, in which each op is right by itself. Idea (Jepsen's
-`sequential`): in each group of keys one client writes all, in order, each in a transaction of its own; others read
-them in reverse order, one by one. A reader that found a key and then does not find one that was written before it has seen
-the writer's steps in the wrong order. The checker judges all ops of all clients, so other violations are found too. Each
-key is written once; its value is its place in the group, from 1. Cost: O(threads) per op.
+`sequential`): in each group of keys one client writes all, in order, each in a transaction of its own; others read them
+in reverse order, one by one. A reader that found a key and then does not find one that was written before it has seen
+the writer's steps in the wrong order. The checker judges all ops of all clients, so other violations are found too.
+Each key is written once; its value is its place in the group, from 1. Cost: O(threads) per op.
 """
 
 from __future__ import annotations

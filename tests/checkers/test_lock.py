@@ -1,4 +1,7 @@
-"""Goal: two holders at once and lost updates are found, from what is certain alone. Method: definitions, brute force."""
+"""Goal: two holders at once and lost updates are found, from what is certain alone.
+
+Method: the definitions, and brute force.
+"""
 
 from __future__ import annotations
 

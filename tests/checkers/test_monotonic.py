@@ -1,4 +1,4 @@
-"""Goal: a counter that goes back is seen, and a sound one never called so. Method: definitions, brute force, mutation."""
+"""Goal: a counter that goes back is seen, and a sound one never called so. Method: definitions and brute force."""
 
 from __future__ import annotations
 
