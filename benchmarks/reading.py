@@ -4,9 +4,9 @@
 
 Without files a list-append history is made: 10 clients, 10 active keys, up to 32 appends a key, 1-4 micro-ops, 5 %
 failed, 1 % unknown; every transaction takes effect at one moment. Each file is measured in a process of its own, so
-that the peak of memory is its own: reading (median and best of several; wall clock, and processor time of all threads),
-the columns that the checker works on, the peak. The last row is a fresh process that checks a small history, less the check
-itself: imports and compiled code from the cache.
+that the peak of memory is its own: reading (median and best of several; wall clock, and processor time of all
+threads), the columns that the checker works on, the peak. The last row is a fresh process that checks a small history,
+less the check itself: imports and compiled code from the cache.
 """
 
 from __future__ import annotations
