@@ -227,7 +227,7 @@ def replay(
             node = early if i == ready_count else ready[i]
             if node < 0 or missing[node] > 0:
                 continue
-            txn = node % txns if node < 2 * txns and (split or node < txns) else np.int64(-1)
+            owner = node % txns if node < 2 * txns and (split or node < txns) else np.int64(-1)
             rating = COMMIT
             if i == ready_count:
                 rating = EARLY
@@ -236,7 +236,7 @@ def replay(
             if queued[rating // EARLY, node]:
                 continue
             queued[rating // EARLY, node] = True
-            rated = rating * _CLASS + (priority[txn] if txn >= 0 else 0)
+            rated = rating * _CLASS + (priority[owner] if owner >= 0 else 0)
             at = size
             while at > 0:
                 above = (at - 1) >> 1

@@ -73,6 +73,7 @@ class Nodes:
         self.txns = graph.txns
         self.split = must is Must.SNAPSHOT
         self.count = graph.nodes + (graph.txns if self.split else 0)
+        keys = keys.with_distinct_readers()
         self.keys = keys if must in (Must.VIEW, Must.SNAPSHOT, Must.SERIALIZABLE) else keys.without_readers()
         self.key_of_version = keys.key_of_version()
         self.version_of: dict[tuple[int, int], int] = {}

@@ -41,7 +41,7 @@ class OpenKeys:
 
     key: int32[k], the caller's numbers. start: int64[k + 1]: the versions of key i are start[i]:start[i + 1].
     writer: int32[v], the transaction that wrote each version, one version for each key and transaction.
-    writer_mop: int32[v], the micro-op. reader_start: int64[v + 1]. reader: int32[r], the other transactions that read
+    writer_mop: int32[v], the micro-op. reader_start: int64[v + 1]. reader: int32[r], the transactions that read
     the version; the graph must hold the wr edges to them. reader_mop: int32[r].
     The initial version is none of these: that its readers come before every writer is known (see
     `dependency_graph.before_all`). Keys with one writer need not be here.
@@ -61,6 +61,26 @@ class OpenKeys:
     def key_of_version(self) -> np.ndarray:
         """int32[v]: the place of each version's key."""
         return np.repeat(np.arange(len(self), dtype=np.int32), np.diff(self.start))
+
+    def with_distinct_readers(self) -> OpenKeys:
+        """Each reader of a version once, and without its own writer."""
+        version = np.repeat(np.arange(len(self.writer)), np.diff(self.reader_start))
+        pair = version.astype(np.int64) * (int(self.reader.max(initial=0)) + 1) + self.reader
+        _, places = np.unique(pair, return_index=True)
+        places = np.sort(places)
+        places = places[self.reader[places] != self.writer[version[places]]]
+        if len(places) == len(self.reader):
+            return self
+        count = np.bincount(version[places], minlength=len(self.writer))
+        return OpenKeys(
+            self.key,
+            self.start,
+            self.writer,
+            self.writer_mop,
+            np.concatenate(([0], np.cumsum(count))).astype(np.int64),
+            self.reader[places],
+            self.reader_mop[places],
+        )
 
     def without_readers(self) -> OpenKeys:
         """The same versions, as if nobody had read them."""
