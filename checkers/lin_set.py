@@ -7,7 +7,8 @@ twice). States: the elements, a frozenset.
 Own algorithms:
 
 - Nobody reads all elements: each element is an object of its own (locality), a flag that is set, cleared and read.
-  Searched on its own; with two states the search stays small.
+  Where nobody removes it, whoever lacks it must come before its adds, whoever has it after the first of them: pairs in
+  realtime decide, in O(n log n). Else it is searched on its own; with two states the search stays small.
 - Nobody removes: reads of all elements must contain each other, which orders them. An element's first add may be
   taken to be the one that was invoked first, as adds of one element can change places. Then everything is an order
   between two ops: a read before all adds of what it lacks, the first add before all reads of what they have. With
@@ -117,15 +118,20 @@ class Set:
         )  # fmt: skip
 
     def _each_alone(self, operations: Sequence[Operation], budget: Budget) -> Outcome:
+        removed = {act(operation)[1] for operation in operations if act(operation)[0] == "remove"}
         by_element: dict[Any, list[Operation]] = defaultdict(list)
+        growing: list[Operation] = []
         for operation in operations:
-            by_element[act(operation)[1]].append(operation)
+            element = act(operation)[1]
+            (by_element[element] if element in removed else growing).append(operation)
+        outcome: Outcome = _Growing(self, growing).judge()
+        if outcome.linearizable is False:
+            return outcome
         undecided = None
         for element, ops in by_element.items():
-            flag = _Flag(element in self.initial)
-            outcome = _Growing(self, ops).judge() if flag.only_grows(ops) else search(flag, ops, budget)
+            outcome = search(_Flag(element in self.initial), ops, budget)
             if outcome.linearizable is False:
-                return outcome if isinstance(outcome, Judged) else self._stuck(operations, outcome)
+                return self._stuck(operations, outcome)
             undecided = undecided or (outcome if outcome.linearizable is None else None)
         return undecided or fits(operations)
 
@@ -148,9 +154,6 @@ class _Flag(Set):
 
     initial: Any = False
 
-    def only_grows(self, operations: Sequence[Operation]) -> bool:
-        return all(act(operation)[0] != "remove" for operation in operations)
-
     def step(self, state: Any, action: Any) -> State | _Illegal:
         if action[0] == "contains":
             return state if state == action[2] else ILLEGAL
@@ -171,7 +174,11 @@ class _Growing:
     checks: list[Operation] = field(default_factory=list)
 
     def judge(self) -> Judged:
-        """Whether there is an order."""
+        """Whether there is an order.
+
+        Without reads of all elements the pairs that `_from_nowhere` and `_missing` look for are all that can forbid
+        one: of each element, those that lack it come first, then its first add, then those that have it.
+        """
         for operation in sorted(self.operations, key=lambda each: each.invoked):
             f, subject = act(operation)[:2]
             if f == "add":
@@ -181,7 +188,10 @@ class _Growing:
             else:
                 self.checks.append(operation)
         self.reads.sort(key=lambda each: len(act(each)[1]))
-        return self._from_nowhere() or self._incomparable() or self._missing() or self._circle()
+        wrong = self._from_nowhere() or self._incomparable() or self._missing()
+        if wrong is not None or not self.reads:
+            return wrong or fits(self.operations)
+        return self._circle()
 
     def _seen(self) -> Iterable[tuple[Any, Operation]]:
         """(element, who saw it first), each element once."""

@@ -98,10 +98,10 @@ def execution(
             if chance.random() < crash:
                 call.outcome = "info"
                 if choices and chance.random() < 0.5:
-                    state = chance.choice(choices)[1]
+                    state = chance.choice(choices[:3])[1]
                 happened[slot] = True
             elif choices:
-                call.result, state = chance.choice(choices)
+                call.result, state = chance.choice(choices[:3])
                 happened[slot] = True
             elif chance.random() < 0.1:
                 call.outcome = "fail"
