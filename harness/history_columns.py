@@ -61,6 +61,8 @@ class _Lazy(Sequence[Any]):
     @overload
     def __getitem__(self, place: slice) -> list[Any]: ...
     def __getitem__(self, place: int | slice) -> Any:
+        if type(place) is int and 0 <= place < self._size:
+            return self._item(place)
         if isinstance(place, slice):
             return [self._item(i) for i in range(*place.indices(self._size))]
         place = place.__index__()
@@ -91,13 +93,13 @@ class LazyValues(_Lazy):
         self._blocks: dict[int, list[Any]] = {}
 
     def _item(self, place: int) -> Any:
-        number, offset = divmod(place, _BLOCK)
+        number = place // _BLOCK
         block = self._blocks.get(number)
         if block is None:
             if len(self._blocks) >= _BLOCKS_KEPT:
                 self._blocks.clear()
             block = self._blocks[number] = self._values(number * _BLOCK)
-        return block[offset]
+        return block[place - number * _BLOCK]
 
     def _values(self, begin: int) -> list[Any]:
         end = min(begin + _BLOCK, self._size)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import threading
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -153,3 +156,39 @@ def test_a_long_line(tmp_path: Path) -> None:
     ops = [Op("invoke", "txn", [["r", 1, None]], 0, 1, 0), Op("ok", "txn", [["r", 1, reads]], 0, 2, 1)]
     (tmp_path / "h.edn").write_text("".join(write_lines(ops)))
     assert read_history(tmp_path / "h.edn").value[1] == [["r", 1, reads]]
+
+
+def test_a_journal_cut_within_a_character_is_read_up_to_its_line(tmp_path: Path) -> None:
+    line = msgspec.json.encode(Op("info", "read", None, 0, 3, 1, "é"))
+    for cut in range(1, len(line) + 1):
+        (tmp_path / "journal.jsonl").write_bytes(
+            msgspec.json.encode(Op("invoke", "read", None, 0, 2, 0)) + b"\n" + line[:cut]
+        )
+        recording = read_recording(tmp_path)
+        whole = cut == len(line)
+        assert (len(recording.history), len(recording.notes)) == ((2, 0) if whole else (1, 1))
+    assert recording.history.error[1] == "é"
+
+
+def test_a_pipe(tmp_path: Path) -> None:
+    pipe = tmp_path / "h.edn"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=(EDN,))
+    writer.start()
+    history = read_history(pipe)
+    writer.join()
+    assert [history.op(place) for place in range(len(history))] == OPS
+
+
+def test_lazy_sequences_are_sequences(tmp_path: Path) -> None:
+    ops = [Op("ok", "read", place, place, place, place, f"e{place % 3}" if place % 2 else None) for place in range(300)]
+    (tmp_path / "h.edn").write_text("".join(write_lines(ops)))
+    history = read_history(tmp_path / "h.edn")
+    for lazy, values in ((history.value, list(range(300))), (history.error, [op.error for op in ops])):
+        assert list(lazy) == values and len(lazy) == 300
+        assert lazy[-1] == values[-1] and lazy[290:2:-7] == values[290:2:-7]
+        assert [lazy[place] for place in np.arange(300)] == values
+        for outside in (300, -301):
+            with pytest.raises(IndexError):
+                lazy[outside]
+    assert list(history.node) == [None] * 300
