@@ -197,7 +197,8 @@ def main() -> None:
             begin = time.process_time()
             options = CheckOptions(model=arguments.whole, time_budget_s=arguments.time_budget)
             verdict = RwRegister().check_columns(columns, options)
-            print(f"check {time.process_time() - begin:.3f} s: {verdict.verdict} {verdict.anomaly_types}", *verdict.reasons)
+            seconds = time.process_time() - begin
+            print(f"check {seconds:.3f} s: {verdict.verdict} {verdict.anomaly_types}", *verdict.reasons)
             continue
         begin = time.process_time()
         txn = columns.txn_of_mop()

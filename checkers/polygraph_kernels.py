@@ -224,18 +224,18 @@ def replay(
                     ready[ready_count] = other + txns if split and done[other] >= 0 else other
                     ready_count += 1
         for i in range(ready_count + 1):
-            node = early if i == ready_count else ready[i]
-            if node < 0 or missing[node] > 0:
+            late = early if i == ready_count else ready[i]
+            if late < 0 or missing[late] > 0:
                 continue
-            owner = node % txns if node < 2 * txns and (split or node < txns) else np.int64(-1)
+            owner = late % txns if late < 2 * txns and (split or late < txns) else np.int64(-1)
             rating = COMMIT
             if i == ready_count:
                 rating = EARLY
-            elif node < txns:
-                rating = READ_ONLY if write_first[node] == write_first[node + 1] else AT_ONCE
-            if queued[rating // EARLY, node]:
+            elif late < txns:
+                rating = READ_ONLY if write_first[late] == write_first[late + 1] else AT_ONCE
+            if queued[rating // EARLY, late]:
                 continue
-            queued[rating // EARLY, node] = True
+            queued[rating // EARLY, late] = True
             rated = rating * _CLASS + (priority[owner] if owner >= 0 else 0)
             at = size
             while at > 0:
@@ -246,7 +246,7 @@ def replay(
                 heap_node[at] = heap_node[above]
                 at = above
             heap_key[at] = rated
-            heap_node[at] = node
+            heap_node[at] = late
             size += 1
         ready_count = np.int64(0)
         early = np.int64(-1)
