@@ -27,15 +27,18 @@ import msgspec
 import numpy as np
 
 from checkers import models
-from checkers.cycle_kinds import Timing
+from checkers.cycle_kinds import Timing, name_of
 from checkers.cycles import CycleSearch, find_cycles
+from checkers.dependency_graph import PROCESS, REALTIME, Graph
 from checkers.list_append_values import Found
-from checkers.open_orders import judge_open_orders
+from checkers.open_orders import LEVELS, judge_open_orders
+from checkers.polygraph import decide
 from checkers.rw_register_edges import known_dependencies, open_keys
 from checkers.rw_register_explain import Explainer
+from checkers.rw_register_knots import graph_of_order, knotted, order_of, part_of, put_into, with_sources
 from checkers.rw_register_values import ValueAnomalies
 from checkers.rw_register_versions import Versions, versions_of
-from checkers.rw_register_witness import find_witness
+from checkers.rw_register_witness import NEVER, find_witness
 from checkers.txn_columns import Form, TxnColumns, columns_of
 from harness.checker import CheckOptions
 from harness.history import FAIL, INFO, OK, History
@@ -43,9 +46,124 @@ from harness.verdict import Anomaly, Judgement, Verdict, worst
 
 DEFAULT_MODEL = "strict-serializable"
 SMALL = 200
+ROUNDS_MAX = 5
 IN_PASSING_S = (5.0, 0.2)
 """For what else is wrong with a history that is invalid anyway: a small one, another; or as long as all before took."""
 _ORDER = {name: place for place, name in enumerate(("internal", "garbage-read", "future-read", "lost-update"))}
+
+
+class _Search:
+    """Cycles, and what no order of the versions avoids: in everything, or in the knots of an order only.
+
+    found, cycles, reasons: what came out.
+    """
+
+    def __init__(
+        self,
+        columns: TxnColumns,
+        txn: np.ndarray,
+        versions: Versions,
+        model: str,
+        options: CheckOptions,
+        deadline: float,
+    ) -> None:
+        self._columns, self._txn, self._versions = columns, txn, versions
+        self._model = model
+        self._options = options
+        self._begun = time.monotonic()
+        self._deadline = deadline
+        self.found: list[Found] = []
+        self.cycles = CycleSearch()
+        self.reasons: list[str] = []
+
+    def everything(self, columns: TxnColumns, txn: np.ndarray, versions: Versions, evidence: set[str]) -> None:
+        """Look for all kinds in a history, the whole or a part of it. evidence: of what was found before."""
+        limit = self._options.max_shown
+        graph = known_dependencies(columns, txn, versions)
+        self.cycles = find_cycles(graph, _timing(columns), limit)
+        explainer = Explainer(columns, txn, versions)
+        self.found = [
+            Found(kind.type, kind.count, [explainer.anomaly(cycle) for cycle in kind.cycles], {kind.type})
+            for kind in self.cycles.kinds.values()
+        ]
+        evidence = evidence | {kind.type for kind in self.cycles.kinds.values()}
+        opened = judge_open_orders(
+            graph,
+            open_keys(columns, txn, versions),
+            evidence,
+            asked=self._model,
+            deadline=self._time_for(columns, evidence),
+            memory_budget_mb=self._options.memory_budget_mb,
+            hint=_ends(columns),
+        )
+        for type_, conflicts in opened.found:
+            shown = [explainer.open_order(type_, conflict) for conflict in conflicts[:limit]]
+            self.found.append(Found(type_, len(conflicts), shown, {type_}))
+        self.reasons = self.cycles.undecided + opened.reasons(self._model)
+
+    def knots(self, evidence: set[str], order: np.ndarray) -> bool:
+        """The same where an order fails only. False if that does not settle it: then everything must be looked at."""
+        columns, txn, versions = self._columns, self._txn, self._versions
+        wanted = np.zeros(len(columns), bool)
+        for _ in range(ROUNDS_MAX):
+            graph = graph_of_order(columns, txn, versions, order)
+            fresh = knotted(graph) & ~wanted
+            if not np.any(fresh) and self._fits(graph, evidence):
+                return True
+            wanted = with_sources(columns, txn, versions, wanted | fresh)
+            if np.count_nonzero(wanted) > len(columns) // 2:
+                return False
+            part = part_of(columns, txn, wanted, versions.usable)
+            part_txn = part.txn_of_mop()
+            part_versions = versions_of(part, part_txn)
+            self.everything(part, part_txn, part_versions, evidence)
+            seen = evidence | {name for one in self.found for name in one.evidence}
+            if any(models.counts_against(name, self._model) for name in seen):
+                self.reasons = []
+                return True
+            keys = open_keys(part, part_txn, part_versions)
+            strength = 2 if models.counts_against("G1c-realtime", self._model) else 1
+            strength = strength if models.counts_against("G1c-process", self._model) else 0
+            kinds = [kind for kind in LEVELS if models.counts_against(name_of(kind, strength), self._model)]
+            if not kinds:
+                return not self.reasons
+            known = known_dependencies(part, part_txn, part_versions)
+            given = known.subset(
+                (known.kind < PROCESS)
+                | ((known.kind == PROCESS) & (strength > 0))
+                | ((known.kind == REALTIME) & (strength > 1))
+            )
+            answer = decide(given, keys, LEVELS[max(kinds)], deadline=self._deadline, hint=_ends(part))
+            if not answer.possible or answer.order is None:
+                return False
+            order = put_into(order, versions, wanted, keys, answer.order)
+            if self._fits(graph_of_order(columns, txn, versions, order), evidence):
+                return True
+        return False
+
+    def _fits(self, graph: Graph, evidence: set[str]) -> bool:
+        """Whether an order leaves no cycle that counts against the model."""
+        cycles = find_cycles(graph, _timing(self._columns), 0)
+        fits = not cycles.undecided and not any(models.counts_against(name, self._model) for name in cycles.kinds)
+        if fits:
+            self.reasons = []
+        return fits
+
+    def _time_for(self, columns: TxnColumns, evidence: set[str]) -> float:
+        """Until when to search: for long only where it decides the verdict."""
+        now = time.monotonic()
+        if any(models.counts_against(name, self._model) for name in evidence):
+            return min(self._deadline, now + max(IN_PASSING_S[len(columns) > SMALL], now - self._begun))
+        return self._deadline
+
+
+def _timing(columns: TxnColumns) -> Timing:
+    return Timing(columns.status, columns.process, columns.began, columns.completed, columns.timed)
+
+
+def _ends(columns: TxnColumns) -> np.ndarray:
+    """A guess at the order of commits."""
+    return np.where(columns.completed >= 0, columns.completed, NEVER)
 
 
 class RwRegister:
@@ -60,41 +178,20 @@ class RwRegister:
     def check_columns(self, columns: TxnColumns, options: CheckOptions) -> Verdict:
         """The same from columns."""
         model = models.canonical(options.model or DEFAULT_MODEL)
-        begun = time.monotonic()
-        deadline = begun + options.time_budget_s
+        deadline = time.monotonic() + options.time_budget_s
         txn = columns.txn_of_mop()
         versions = versions_of(columns, txn, options.workload.get("initial", "nil") == "unknown")
         found = ValueAnomalies(columns, txn, versions, options.max_shown).found()
         reasons = self._reasons(columns, versions, model)
-        if find_witness(columns, txn, versions).explains and not any(part.type == "G1b" for part in found):
+        witness = find_witness(columns, txn, versions)
+        if witness.explains and not any(part.type == "G1b" for part in found):
             return self._verdict(columns, model, found, CycleSearch(), reasons)
-        graph = known_dependencies(columns, txn, versions)
-        timing = Timing(columns.status, columns.process, columns.began, columns.completed, columns.timed)
-        cycles = find_cycles(graph, timing, options.max_shown)
-        explainer = Explainer(columns, txn, versions)
-        found += [
-            Found(kind.type, kind.count, [explainer.anomaly(cycle) for cycle in kind.cycles], {kind.type})
-            for kind in cycles.kinds.values()
-        ]
         evidence = {name for part in found for name in part.evidence}
-        if any(models.counts_against(name, model) for name in evidence):
-            now = time.monotonic()
-            deadline = min(deadline, now + max(IN_PASSING_S[len(columns) > SMALL], now - begun))
-        hint = np.where(columns.completed >= 0, columns.completed, len(columns.history))
-        opened = judge_open_orders(
-            graph,
-            open_keys(columns, txn, versions),
-            evidence,
-            asked=model,
-            deadline=deadline,
-            memory_budget_mb=options.memory_budget_mb,
-            hint=hint,
-        )
-        for type_, conflicts in opened.found:
-            shown = [explainer.open_order(type_, conflict) for conflict in conflicts[: options.max_shown]]
-            found.append(Found(type_, len(conflicts), shown, {type_}))
-        reasons += cycles.undecided + opened.reasons(model)
-        return self._verdict(columns, model, found, cycles, reasons)
+        search = _Search(columns, txn, versions, model, options, deadline)
+        if len(columns) <= SMALL or not search.knots(evidence, order_of(witness.serial, len(columns), versions)):
+            search = _Search(columns, txn, versions, model, options, deadline)
+            search.everything(columns, txn, versions, evidence)
+        return self._verdict(columns, model, found + search.found, search.cycles, reasons + search.reasons)
 
     @staticmethod
     def _reasons(columns: TxnColumns, versions: Versions, model: str) -> list[str]:

@@ -73,7 +73,7 @@ class ValueAnomalies:
 
     def _intermediate_reads(self) -> Found:
         columns, versions = self._columns, self._versions
-        reads = np.flatnonzero(versions.saw == VERSION)
+        reads = np.flatnonzero((versions.saw == VERSION) | (versions.saw == ABORTED))
         reads = reads[versions.overwritten[versions.source[reads]] & versions.usable[columns.key[reads]]]
 
         def describe(read: int) -> Anomaly:
