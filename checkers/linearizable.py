@@ -24,6 +24,7 @@ from checkers.linearizable_explain import TYPE, explained, gave_up
 from checkers.linearizable_model import Budget, Model, State
 from checkers.linearizable_trouble import Objects
 from checkers.register_model import Register
+from checkers.register_search import prepare
 from checkers.values import freeze
 from harness.checker import CheckOptions
 from harness.history import History
@@ -47,6 +48,8 @@ class Linearizable:
         model = self._model(freeze(options.workload.get("initial"), -1))
         if not history.has_invocations:
             return self._without_invocations(history, asked)
+        if isinstance(model, Register):
+            prepare()
         began = time.monotonic()
         objects = judged(history, model, Budget.of(options.time_budget_s, options.memory_budget_mb))
         anomalies: list[Anomaly] = []

@@ -17,12 +17,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numba import njit
 
-from checkers.linearizable_model import Budget
-from checkers.register_columns import RegisterColumns
+from checkers.linearizable_model import NEVER, Budget
+from checkers.register_columns import CAS, READ, WRITE, RegisterColumns, group
 from checkers.register_layout import (
     G_MASK,
     G_SHIFT,
@@ -63,6 +64,7 @@ from checkers.register_walk import (
     VALID,
     walk,
 )
+from harness.history import INFO, OK
 
 UNDECIDED = PAUSED
 
@@ -83,11 +85,12 @@ _WAYS = ((COUNTED, 0, -1), (COUNTED, 8, 0), (UNLIMITED, 0, -1))
 _WITHOUT_CRASHED = (NO_CRASHED, 0, -1)
 
 BEAM_WIDTHS = ((8, 0), (64, 1), (512, 2), (4096, 3))
-"""H_KEEP and H_MORE of a beam. Of 10,000 calls with 1 % crashed the narrowest is enough in three of four, the next one
-almost always."""
+"""H_KEEP and H_MORE of a beam. For 10,000 calls with 1 % crashed the narrowest is nearly always enough."""
 BEAM_BACK = (1, 2, 8, 64)
 """How many marks a beam goes back before it tries the next width; a mark is set every BEAM_EVENTS."""
 BEAM_EVENTS = 256
+BEAM_TURN = 8
+"""How much longer the turn of a beam is than that of another walk: it mostly leads to the end."""
 
 
 @dataclass
@@ -105,6 +108,17 @@ class Found:
     states: tuple[int, ...] = ()
     ordered: bool = False
     complete: bool = False
+
+
+@cache
+def prepare() -> None:
+    """Load compiled code, or compile it in a new installation: before a budget of time begins."""
+    calls = np.array([[WRITE, 0, 1], [WRITE, 2, 3], [CAS, 4, NEVER], [READ, 5, 6]], np.int64)
+    zero, one = np.zeros(4, np.int64), np.ones(4, np.int64)
+    outcome = np.where(calls[:, 2] == NEVER, INFO, OK)
+    columns = group(1, zero, calls[:, 0], outcome, one, one, calls[:, 1], calls[:, 2], 0, 8, [None], False)
+    RegisterSearch(columns).judge(np.ones(1, bool), Budget.of(1, 1))
+    Walk(RegisterSearch(columns), 0, EXACT).run(1, Budget.of(1, 1))
 
 
 class RegisterSearch:
@@ -176,7 +190,8 @@ class RegisterSearch:
         furthest = walks[0]
         while walks:
             for each in list(walks):
-                status = each.run(PAUSE_STEPS, budget, spent=sum(other.bytes for other in walks if other is not each))
+                steps = BEAM_TURN * PAUSE_STEPS if isinstance(each, Beam) else PAUSE_STEPS
+                status = each.run(steps, budget, spent=sum(other.bytes for other in walks if other is not each))
                 self.configurations_max = max(self.configurations_max, each.configurations_max)
                 if (status == VALID and each.way != FREE) or (status == INVALID and each.way in (FREE, EXACT)):
                     return each.found()

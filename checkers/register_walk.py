@@ -78,6 +78,8 @@ NONE = 2**62
 
 SCORES = 128 * 32
 """Configurations are told apart by so many scores when only some are kept."""
+SAME_STATE = 16
+"""What an earlier configuration of the same state makes the next one worse: of each state some are kept."""
 DOMINANCE_MAX = 400
 """So many others a configuration is compared with: beyond that it costs more than it saves."""
 
@@ -577,18 +579,23 @@ def _dominates(free: np.ndarray, row: np.ndarray, guards: np.ndarray, how: np.nd
 
 @njit(cache=True)
 def _keep_fewest(after: np.ndarray, nodes: np.ndarray, how: np.ndarray, at: np.ndarray) -> None:
-    """Keep the configurations that used the fewest crashed calls, of those the ones with the fewest to be placed."""
+    """Keep the configurations that used the fewest crashed calls; of those the ones with the fewest to be placed, and
+    some of each state, or the one that leads on may be lost.
+    """
     words, keep = how[H_WORDS], how[H_KEEP]
     fewest = NONE
     for i in range(at[A_FRONTIER]):
         fewest = min(fewest, after[i, 1 + 2 * words])
     held = np.zeros(SCORES, np.int64)
+    alike = np.zeros(how[H_VALUES], np.int64)
     score = np.empty(at[A_FRONTIER], np.int64)
     for i in range(at[A_FRONTIER]):
         bits = 64
         for w in range(words):
             bits += _bits(after[i, 1 + w]) - _bits(after[i, 1 + words + w])
         score[i] = 128 * (after[i, 1 + 2 * words] - fewest) + min(max(bits, 0), 127)
+        score[i] += SAME_STATE * alike[after[i, 0] >> 1]
+        alike[after[i, 0] >> 1] += 1
         score[i] = min(score[i], SCORES - 1)
         held[score[i]] += 1
     worst, left = 0, keep
