@@ -199,16 +199,24 @@ def _impossible(transfers: list[Transfer], reads: list[Read], accounts: int, bal
     end = np.array([each.call.end for each in moving], np.int64)
     done = np.argsort(end, kind="stable")
     sums = np.vstack((np.zeros((1, accounts), np.int64), np.cumsum(change[done], axis=0)))
-    known = int(np.sum(end < NEVER))
+    ended, known = end[done], int(np.sum(end < NEVER))
+    unknown = begin[end >= NEVER]
+    latest = np.maximum.accumulate(np.where(end < NEVER, end, -1)) if len(end) else end
     findings, judged, work = [], 0, 0
     for read in reads:
         found = np.array([read.balances.get(account, 0) for account in range(accounts)], np.int64)
-        before = min(int(np.searchsorted(end[done], read.call.place)), known)
+        before = min(int(np.searchsorted(ended, read.call.place)), known)
         difference = found - balance - sums[before]
         if len(read.balances) <= accounts and not difference.any():
             judged += 1
             continue
-        candidates = np.flatnonzero((begin < read.call.end) & (end > read.call.place))
+        open_ = int(np.searchsorted(unknown, read.call.end))
+        if open_ > OPEN_MAX:
+            continue
+        low, high = np.searchsorted(latest, read.call.place, "right"), np.searchsorted(begin, read.call.end)
+        overlapping = np.arange(low, max(low, high))
+        overlapping = overlapping[(end[overlapping] > read.call.place) & (end[overlapping] < NEVER)]
+        candidates = np.concatenate((np.searchsorted(begin, unknown[:open_]), overlapping))
         work += 1 << min(len(candidates), OPEN_MAX)
         if len(candidates) > OPEN_MAX or work > WORK_MAX:
             continue
