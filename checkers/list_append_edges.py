@@ -116,7 +116,7 @@ def dependencies(columns: TxnColumns, txn: np.ndarray, versions: Versions) -> De
         opened.append_start, opened.append, opened.read_start, opened.read, opened.last, large, txn, count, *arrays
     )
     count = order_edges(
-        _small_numbers(columns.process),
+        small_numbers(columns.process),
         status_ok,
         versions.committed,
         columns.invoked,
@@ -150,7 +150,7 @@ def _places(columns: TxnColumns) -> int:
     return int(max(columns.invoked.max(), columns.completed.max())) + 1
 
 
-def _small_numbers(process: np.ndarray) -> np.ndarray:
+def small_numbers(process: np.ndarray) -> np.ndarray:
     """The processes, numbered from 0 (with gaps)."""
     if not len(process):
         return process

@@ -28,6 +28,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
+from checkers.list_append_edges import small_numbers
 from checkers.list_append_values import Found
 from checkers.list_append_versions import NOBODY, Versions
 from checkers.list_append_wording import Names
@@ -58,22 +59,35 @@ class Broken:
 
 def session_breaks(columns: TxnColumns, txn: np.ndarray, versions: Versions, limit: int) -> list[Found]:
     """The guarantees that were broken, once for each read or append that shows it; `limit` of each worked out."""
-    cases: dict[int, list[Broken]] = {}
-    for case in find(columns, txn, versions):
-        cases.setdefault(case.kind, []).append(case)
-    return [
-        Found(TYPES[kind], len(found), [_anomaly(columns, txn, case) for case in found[:limit]], {TYPES[kind]})
-        for kind, found in sorted(cases.items())
-    ]
+    if not len(columns.function):
+        return []
+    in_order, contradicted = _all_breaks(columns, txn, versions)
+    found = []
+    for kind, type_ in enumerate(TYPES):
+        rows = np.flatnonzero(in_order[0] == kind)
+        others = [case for case in contradicted if case.kind == kind]
+        if len(rows) or others:
+            cases = [*_cases(columns, versions, in_order, rows[:limit]), *others][:limit]
+            shown = [_anomaly(columns, txn, case) for case in cases]
+            found.append(Found(type_, len(rows) + len(others), shown, {type_}))
+    return found
 
 
 def find(columns: TxnColumns, txn: np.ndarray, versions: Versions) -> Iterator[Broken]:
     """Every broken guarantee, once for each read or append that shows it."""
-    if not len(columns.function):
-        return
-    number = np.unique(columns.process, return_inverse=True)[1].astype(np.int64)
+    if len(columns.function):
+        in_order, contradicted = _all_breaks(columns, txn, versions)
+        yield from _cases(columns, versions, in_order, np.arange(len(in_order[0])))
+        yield from contradicted
+
+
+def _all_breaks(
+    columns: TxnColumns, txn: np.ndarray, versions: Versions
+) -> tuple[tuple[np.ndarray, ...], list[Broken]]:
+    """(columns of those in keys whose reads agree: see `_breaks`; those in the other keys)."""
+    number = small_numbers(columns.process)
     ordered = _orderly(number, columns.began, columns.completed)
-    kinds, earlier, later, missing = _breaks(
+    in_order = _breaks(
         versions.start,
         versions.length,
         versions.writer,
@@ -89,15 +103,19 @@ def find(columns: TxnColumns, txn: np.ndarray, versions: Versions) -> Iterator[B
         number,
         ordered,
     )
-    for kind, first, second, write in zip(
-        kinds.tolist(), earlier.tolist(), later.tolist(), missing.tolist(), strict=True
-    ):
+    contradicted = np.flatnonzero(versions.usable & ~versions.agreed)
+    if not len(contradicted):
+        return in_order, []
+    return in_order, list(_in_contradicted_keys(columns, txn, versions, number, ordered, contradicted))
+
+
+def _cases(
+    columns: TxnColumns, versions: Versions, breaks: tuple[np.ndarray, ...], rows: np.ndarray
+) -> Iterator[Broken]:
+    for kind, first, second, write in zip(*(column[rows].tolist() for column in breaks), strict=True):
         by_read = kind in (READ_YOUR_WRITES, MONOTONIC_READS)
         shown_by = second if by_read else int(versions.longest[columns.key[second]])
         yield Broken(kind, first, second, shown_by, write)
-    contradicted = np.flatnonzero(versions.usable & ~versions.agreed)
-    if len(contradicted):
-        yield from _in_contradicted_keys(columns, txn, versions, ordered, contradicted)
 
 
 @njit(cache=True)
@@ -230,10 +248,14 @@ def _breaks(
 
 
 def _in_contradicted_keys(
-    columns: TxnColumns, txn: np.ndarray, versions: Versions, ordered: np.ndarray, keys: np.ndarray
+    columns: TxnColumns,
+    txn: np.ndarray,
+    versions: Versions,
+    number: np.ndarray,
+    ordered: np.ndarray,
+    keys: np.ndarray,
 ) -> Iterator[Broken]:
     """The same in keys whose reads contradict each other, from the lists themselves."""
-    number = np.unique(columns.process, return_inverse=True)[1]
     wanted = np.zeros(len(columns.keys), bool)
     wanted[keys] = True
     mops = np.flatnonzero(wanted[columns.key] & versions.committed[txn])

@@ -60,19 +60,18 @@ class Overtaken:
 def torn_reads(columns: TxnColumns, txn: np.ndarray, versions: Versions, limit: int) -> list[Found]:
     """OTV and fractured-read: at most one for each reader; `limit` of each worked out."""
     found = []
-    cases = find_torn(columns, txn, versions)
+    rows = _torn_rows(columns, txn, versions)
     for kind in (FRACTURED, VANISHED):
-        of_kind = [case for case in cases if case.kind == kind]
-        if of_kind:
-            shown = [_torn_anomaly(columns, txn, case) for case in of_kind[:limit]]
+        of_kind = rows[rows[:, 0] == kind]
+        if len(of_kind):
+            shown = [_torn_anomaly(columns, txn, Torn(*case)) for case in of_kind[:limit].tolist()]
             found.append(Found(TYPES[kind], len(of_kind), shown, {TYPES[kind]}))
     return found
 
 
-def find_torn(columns: TxnColumns, txn: np.ndarray, versions: Versions) -> list[Torn]:
-    """The same, as micro-ops."""
+def _torn_rows(columns: TxnColumns, txn: np.ndarray, versions: Versions) -> np.ndarray:
     last_certain, _, _ = certain_neighbours(versions.start, versions.length, versions.writer, txn, versions.committed)
-    rows = _torn(
+    return _torn(
         versions.start,
         versions.length,
         versions.usable & versions.agreed,
@@ -87,7 +86,6 @@ def find_torn(columns: TxnColumns, txn: np.ndarray, versions: Versions) -> list[
         txn,
         columns.status == OK,
     )
-    return [Torn(int(kind), int(saw), int(missed), int(append)) for kind, saw, missed, append in rows]
 
 
 def overtaken_updates(columns: TxnColumns, txn: np.ndarray, versions: Versions, limit: int) -> Found:
@@ -253,7 +251,10 @@ def _torn(
                 break
         if best >= 0:
             found.append((np.int64(best), saw, missed, append))
-    return found
+    rows = np.empty((len(found), 4), np.int64)
+    for i in range(len(found)):
+        rows[i, 0], rows[i, 1], rows[i, 2], rows[i, 3] = found[i]
+    return rows
 
 
 @njit(cache=True)
