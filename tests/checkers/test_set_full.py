@@ -218,3 +218,15 @@ def test_many_findings_are_all_counted() -> None:
 
 def test_an_empty_history_is_valid() -> None:
     assert SetFull().check(History.from_ops([]), asked()).verdict == "valid"
+
+
+def test_what_one_client_saw_and_did_has_names_of_its_own() -> None:
+    """They count where sessions do: under strong-session-serializable, not under serializable."""
+    records: list[tuple[Any, ...]] = [("invoke", 0, "add", 1), ("ok", 0, "add", 1)]
+    for process, seen in ((0, []), (1, [1]), (1, [])):
+        records += [("invoke", process, "read", None), ("ok", process, "read", seen)]
+    verdict = SetFull().check(history(*records), asked("strong-session-serializable"))
+    assert verdict.anomaly_counts == {"stale-read": 1, "missed-own-write": 1, "non-monotonic-read": 1}
+    counting = {anomaly.type: anomaly.ops for anomaly in verdict.anomalies if anomaly.counts}
+    assert counting == {"missed-own-write": [0, 1, 3], "non-monotonic-read": [0, 1, 5, 7]}
+    assert SetFull().check(history(*records), asked("serializable")).verdict == "valid"
