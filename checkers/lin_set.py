@@ -196,14 +196,14 @@ class _Growing:
     def _seen(self) -> Iterable[tuple[Any, Operation]]:
         """(element, who saw it first), each element once."""
         first: dict[Any, Operation] = {}
-        whole: frozenset[Any] = frozenset()
         for operation in sorted((*self.reads, *self.checks), key=lambda each: each.returned):
-            f, subject, *told = act(operation)
-            new = subject - whole if f == "read" else {subject} - whole if told[0] else ()
-            for element in new:
-                first[element] = operation
-            if new:
-                whole |= new
+            f, subject, told = act(operation)
+            if f == "contains":
+                if told:
+                    first.setdefault(subject, operation)
+            elif len(subject) > len(first) or not subject <= first.keys():
+                for element in subject:
+                    first.setdefault(element, operation)
         return first.items()
 
     def _from_nowhere(self) -> Judged | None:

@@ -98,7 +98,11 @@ def fenced_lock(expires: bool) -> Type:
             return [(None, (None, last))] if expires or owner == process else []
         if owner is not None:
             return []
-        return [(token, (None if expires else process, token)) for token in range(last + 1, TOKENS)]
+        tokens = range(last + 1, TOKENS)
+        first = sorted(
+            tokens, key=lambda token: (token < 0, token)
+        )  # a token that is not known may be below all others
+        return [(token, (None if expires else process, token)) for token in first]
 
     def make(chance: random.Random, number: int) -> tuple[str, Any]:
         return chance.choice(["acquire", "release"]), None
