@@ -42,6 +42,8 @@ from harness.history import FAIL, INFO, OK, History
 from harness.verdict import Anomaly, Judgement, Verdict, worst
 
 DEFAULT_MODEL = "strict-serializable"
+BYTES_OF_MICRO_OP, BYTES_OF_EDGE = 64, 48
+"""What the search for cycles takes at most beside the columns, for a history in one giant component."""
 _ORDER = {
     name: place for place, name in enumerate(("internal", "garbage-read", "future-read", "lost-update", "lost-write"))
 }
@@ -65,6 +67,10 @@ class ListAppend:
         values = ValueAnomalies(columns, txn, versions, options.max_shown).found()
         lost = lost_appends(columns, txn, versions, options.max_shown)
         values += [lost] if lost.count else []
+        over = _over_budget(columns, len(versions.writer), options, deadline)
+        if over is not None:
+            reasons = [*self._reasons(columns, versions.ambiguous, {}, model), over]
+            return self._verdict(columns, model, values, CycleSearch(), reasons)
         depends = dependencies(columns, txn, versions)
         timing = Timing(columns.status, columns.process, columns.began, columns.completed, columns.timed)
         cycles = find_cycles(depends.graph, timing, options.max_shown)
@@ -143,3 +149,16 @@ class ListAppend:
                 "largest_cyclic_component": cycles.largest_component,
             },
         )
+
+
+def _over_budget(columns: TxnColumns, versions: int, options: CheckOptions, deadline: float) -> str | None:
+    """Why cycles are not sought, if they are not."""
+    edges = versions + 2 * len(columns.function) + 6 * len(columns)
+    needed_mb = (BYTES_OF_MICRO_OP * len(columns.function) + BYTES_OF_EDGE * edges) // 2**20
+    if needed_mb > options.memory_budget_mb:
+        return (
+            f"cycles were not sought: that takes about {needed_mb} MB, and the budget is {options.memory_budget_mb} MB"
+        )
+    if time.monotonic() > deadline:
+        return f"cycles were not sought: the budget of {options.time_budget_s:g} s ran out while values were compared"
+    return None

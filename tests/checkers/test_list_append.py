@@ -316,3 +316,14 @@ def test_the_sub_history_has_the_read_that_shows_an_unread_append_came_last() ->
     for anomaly in found:
         kept = [op for place, op in enumerate(ops) if place in anomaly.sub_history]
         assert check(kept).verdict == "invalid"
+
+
+def test_a_budget_that_is_hit_leaves_the_cycles_unknown_and_says_so() -> None:
+    skew = ran(("ok", ["r", "x", []], [A, "y", 1]), ("ok", ["r", "y", []], [A, "x", 1]))
+    assert check(skew).verdict == "invalid"
+    for name, word in (("time_budget_s", "budget of -1 s"), ("memory_budget_mb", "the budget is -1 MB")):
+        verdict = check(skew, **{name: -1})
+        assert verdict.verdict == "unknown"
+        assert word in verdict.reasons[0]
+    dirty = ran(("fail", [A, "x", 1]), ("ok", ["r", "x", [1]]))
+    assert check(dirty, memory_budget_mb=-1).verdict == "invalid"
