@@ -5,7 +5,7 @@ from __future__ import annotations
 from checkers.linearizable_calls import Call, Calls
 from checkers.linearizable_model import NEVER, Model, Outcome
 from checkers.linearizable_trouble import Trouble
-from harness.history import FAIL, OK
+from harness.history import FAIL
 from harness.verdict import Anomaly
 
 TYPE = "nonlinearizable"
@@ -15,13 +15,13 @@ STATES_SHOWN = 8
 def explained(model: Model, trouble: Trouble, counts: bool) -> Anomaly:
     """The anomaly of an object that is not linearizable. counts: whether it counts against the model asked for."""
     each, outcome = trouble.calls, trouble.explained()
-    proof = set(outcome.proof)
-    proven = [call for call in each.calls if call.outcome != FAIL and call.operation in proof]
+    proof = {operation.invoked for operation in outcome.proof}
+    proven = [call for call in each.calls if call.place in proof]
     if outcome.stuck is None:
         records = sorted(call.record for call in proven)
         sentence = f"{each.title}: {outcome.violation or 'no order of its operations explains them.'}"
         return Anomaly(type=TYPE, ops=records, sentence=sentence, counts=counts, key=each.key, sub_history=records)
-    stuck = next(call for call in each.calls if call.outcome == OK and call.operation == outcome.stuck)
+    stuck = next(call for call in each.calls if call.place == outcome.stuck.invoked)
     states = [model.describe_state(state) for state in outcome.states]
     sentence = (
         f"{each.title}: client {stuck.process} {model.describe(stuck.action)}, and no order of the operations explains "

@@ -49,9 +49,12 @@ class Named:
 def find(register: Calls, initial: State) -> Iterator[Named]:
     """Every violation that has a name, in the order of the types above."""
     facts = _Facts(register, initial)
-    lost_writes = LostWrites(register, initial)
-    lost = [Named("lost-write", each.calls, each.sentence, needs_realtime=True) for each in lost_writes.find()]
-    explained = {call.place for call in lost_writes.explained}
+    lost: list[Named] = []
+    explained: set[int] = set()
+    if any(len(writers) == 1 for writers in facts.writers.values()):
+        lost_writes = LostWrites(register, initial)
+        lost = [Named("lost-write", each.calls, each.sentence, needs_realtime=True) for each in lost_writes.find()]
+        explained = {call.place for call in lost_writes.explained}
     for call in register.calls:
         if call.outcome == OK and _value_seen(call) is not None:
             for named in facts.judge(call):

@@ -75,8 +75,8 @@ FIRST_EVENTS = 2000
 """With more events than that, and crashed calls, only few of them are tried in the first pass."""
 PAUSE_STEPS = 5_000_000
 """Steps between two looks at the clock: some 0.1 s."""
-EXPLAIN_STEPS = 500_000
-"""What a walk may take that only makes an explanation better: some 10 ms."""
+EXPLAIN_STEPS = 200_000
+"""What a walk may take that only makes an explanation better: some 5 ms."""
 
 EXACT, FEW, FREE = range(3)
 """How crashed calls are counted: exactly; as few as can be; not at all."""
