@@ -35,10 +35,10 @@ from checkers.open_orders import LEVELS, judge_open_orders
 from checkers.polygraph import decide
 from checkers.rw_register_edges import known_dependencies, open_keys
 from checkers.rw_register_explain import Explainer
-from checkers.rw_register_knots import graph_of_order, knotted, order_of, part_of, put_into, with_sources
+from checkers.rw_register_knots import explained, graph_of_order, knotted, order_of, part_of, put_into, with_sources
 from checkers.rw_register_values import ValueAnomalies
 from checkers.rw_register_versions import Versions, versions_of
-from checkers.rw_register_witness import NEVER, find_witness
+from checkers.rw_register_witness import NEVER
 from checkers.txn_columns import Form, TxnColumns, columns_of
 from harness.checker import CheckOptions
 from harness.history import FAIL, INFO, OK, History
@@ -183,7 +183,7 @@ class RwRegister:
         versions = versions_of(columns, txn, options.workload.get("initial", "nil") == "unknown")
         found = ValueAnomalies(columns, txn, versions, options.max_shown).found()
         reasons = self._reasons(columns, versions, model)
-        witness = find_witness(columns, txn, versions)
+        witness = explained(columns, txn, versions, deadline)
         if witness.explains and not any(part.type == "G1b" for part in found):
             return self._verdict(columns, model, found, CycleSearch(), reasons)
         evidence = {name for part in found for name in part.evidence}

@@ -27,9 +27,16 @@ from checkers.dependency_graph import (
     session_edges,
 )
 from checkers.graph_kernels import components, rows
-from checkers.polygraph import OpenKeys
-from checkers.rw_register_versions import MISSED, NOBODY, VERSION, Versions
+from checkers.polygraph import Must, OpenKeys, decide
+from checkers.rw_register_edges import known_dependencies, open_keys
+from checkers.rw_register_versions import MISSED, NOBODY, VERSION, Versions, versions_of
+from checkers.rw_register_witness import NEVER, Witness, find_witness
 from checkers.txn_columns import TxnColumns
+
+ROUNDS_MAX = 4
+ODD_MAX = 100
+NEAR = 48
+"""How many transactions before and after one that is not explained are searched with it."""
 
 
 def order_of(serial: np.ndarray, txns: int, versions: Versions) -> np.ndarray:
@@ -104,6 +111,44 @@ def part_of(columns: TxnColumns, txn: np.ndarray, wanted: np.ndarray, usable: np
         list_start=np.concatenate(([0], np.cumsum(np.diff(columns.list_start)[mops]))),
         element=columns.element[elements],
     )
+
+
+def explained(columns: TxnColumns, txn: np.ndarray, versions: Versions, deadline: float) -> Witness:
+    """A serial order, with the parts that the simple search gets wrong searched well.
+
+    deadline: of time.monotonic(), for these parts.
+    """
+    first = second = np.empty(0, np.int64)
+    witness = find_witness(columns, txn, versions, first, second)
+    wanted = np.zeros(len(columns), bool)
+    for _ in range(ROUNDS_MAX):
+        if witness.explains or len(witness.odd) > ODD_MAX + len(columns) // 1000:
+            break
+        wanted = with_sources(columns, txn, versions, wanted | _around(witness, len(columns)))
+        part = part_of(columns, txn, wanted, versions.usable)
+        part_txn = part.txn_of_mop()
+        part_versions = versions_of(part, part_txn)
+        keys = open_keys(part, part_txn, part_versions)
+        known = known_dependencies(part, part_txn, part_versions)
+        hint = np.where(part.completed >= 0, part.completed, NEVER)
+        answer = decide(known, keys, Must.SERIALIZABLE, deadline=deadline, hint=hint)
+        if not answer.possible or answer.order is None:
+            break
+        writer = np.flatnonzero(wanted)[keys.writer[np.lexsort((answer.order, keys.key_of_version()))]]
+        same = keys.key_of_version()[1:] == keys.key_of_version()[:-1]
+        witness = find_witness(columns, txn, versions, writer[:-1][same], writer[1:][same])
+    return witness
+
+
+def _around(witness: Witness, txns: int) -> np.ndarray:
+    """bool[n]: transactions near those that an order does not explain."""
+    place = np.full(txns, -1, np.int64)
+    place[witness.serial] = np.arange(len(witness.serial))
+    near = place[witness.odd][:, None] + np.arange(-NEAR, NEAR + 1)
+    near = np.unique(near[(near >= 0) & (near < len(witness.serial))])
+    some = np.zeros(txns, bool)
+    some[witness.serial[near]] = True
+    return some
 
 
 def put_into(

@@ -47,8 +47,13 @@ class Witness:
     odd: np.ndarray
 
 
-def find_witness(columns: TxnColumns, txn: np.ndarray, versions: Versions) -> Witness:
-    """An order that explains the history, or one that nearly does."""
+def find_witness(
+    columns: TxnColumns, txn: np.ndarray, versions: Versions, first: np.ndarray, second: np.ndarray
+) -> Witness:
+    """An order that explains the history, or one that nearly does.
+
+    first, second: int64[l], transactions of which one should come before the other; any, for a start.
+    """
     keys = len(columns.keys)
     key = np.ascontiguousarray(columns.key, np.int32)
     txn32 = np.ascontiguousarray(txn, np.int32)
@@ -76,6 +81,8 @@ def find_witness(columns: TxnColumns, txn: np.ndarray, versions: Versions) -> Wi
         ends,
         keys,
         UNDONE_MAX * len(ends) + 10_000,
+        np.ascontiguousarray(first, np.int64),
+        np.ascontiguousarray(second, np.int64),
     )
     odd = _replay(serial, start, key, seen, written, versions.start, invoked, completed, keys)
     return Witness(serial, len(odd) == 0 and len(serial) == len(ends), odd)
@@ -152,6 +159,8 @@ def _execute(
     ends,
     keys,
     budget,
+    first,
+    second,
 ):
     n = len(invoked)
     last, late, base = _limits(
@@ -173,11 +182,15 @@ def _execute(
     serial = np.empty(len(ends), np.int64)
     count = 0
     learnt_first = np.full(n, -1, np.int64)
-    learnt_next = np.empty(64, np.int64)
-    learnt = np.empty(64, np.int64)
-    given_up = np.zeros(64, np.int8)
+    learnt_next = np.empty(64 + len(first), np.int64)
+    learnt = np.empty(64 + len(first), np.int64)
+    given_up = np.zeros(64 + len(first), np.int8)
     by_learnt = np.empty(n + 1, np.int64)
-    learnt_count = 0
+    learnt_count = len(first)
+    for at in range(len(first)):
+        learnt[at] = first[at]
+        learnt_next[at] = learnt_first[second[at]]
+        learnt_first[second[at]] = at
     turn = 0
     while turn < len(ends):
         top = ends[turn]

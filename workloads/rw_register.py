@@ -19,6 +19,7 @@ from harness.workload import Workload
 from workloads.append import APPEND, final_generator, generator
 
 ASSUMED = ("no", "yes")
+ELLES = "an assumption of Elle's; changes nothing: it is made wherever the model implies it"
 
 RW_REGISTER = Workload(
     name="rw-register",
@@ -39,8 +40,8 @@ RW_REGISTER = Workload(
     },
     check_options={
         "initial": Option("nil", "what registers hold before any write; unknown: any value", ("nil", "unknown")),
-        "wfr_keys": Option("no", "name anomalies as if a transaction's writes follow its reads", ASSUMED),
-        "sequential_keys": Option("no", "name anomalies as if each key follows every client's order", ASSUMED),
-        "linearizable_keys": Option("no", "name anomalies as if each key follows real time", ASSUMED),
+        "wfr_keys": Option("no", ELLES, ASSUMED),
+        "sequential_keys": Option("no", ELLES, ASSUMED),
+        "linearizable_keys": Option("no", ELLES, ASSUMED),
     },
 )

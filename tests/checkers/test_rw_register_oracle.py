@@ -10,10 +10,11 @@ import os
 import random
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from checkers import models
+from checkers import models, rw_register
 from checkers.rw_register import RwRegister
 from harness.checker import CheckOptions
 from harness.history import History
@@ -95,6 +96,17 @@ def swap_completions(rng: random.Random, ops: list[Op]) -> None:
     again = [i for i in range(one, other) if ops[i]["process"] == ops[one]["process"] and i != one]
     if not begins and not again:
         ops[one], ops[other] = ops[other], ops[one]
+
+
+@pytest.mark.parametrize("txns, keys, mops", [(6, 2, 3), (8, 2, 2), (5, 3, 4)])
+@settings(thorough, max_examples=max(50, EXAMPLES // 3))
+@given(data=st.data())
+def test_verdicts_where_only_the_knots_are_searched(data: st.DataObject, txns: int, keys: int, mops: int) -> None:
+    """What is done for large histories, done for small ones."""
+    ops = data.draw(register_histories(txns=txns, keys=keys, mops=mops, corrupt=txns == 6))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rw_register, "SMALL", 0)
+        agree(ops)
 
 
 def no_worse_than(name: str) -> set[str]:
