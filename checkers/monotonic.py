@@ -11,7 +11,7 @@ Proven from single pairs of ops, per key:
 - `garbage-read`: a value larger than all increments that had been begun, or below zero.
 - `non-monotonic-timestamp`: of two ops the one with the later database timestamp has the smaller value (Jepsen's
   `monotonic` tests of CockroachDB and Fauna, where timestamps are the order that the database claims).
-- `stale-read`: a value smaller than one that had been known before the op began; counts where the model speaks of
+- `non-monotonic-read-realtime`: a value smaller than one that had been known before the op began; counts where the model speaks of
   realtime.
 - `lost-increment`: a value smaller than the number of increments that were acknowledged before the op began, though
   nobody ever was told a larger one. With realtime only.
@@ -36,7 +36,7 @@ from harness.checker import CheckOptions
 from harness.history import FAIL, History, HistoryError
 from harness.verdict import Anomaly, Verdict
 
-NON_MONOTONIC = "non-monotonic-read"
+NON_MONOTONIC, NON_MONOTONIC_REALTIME = "non-monotonic-read", "non-monotonic-read-realtime"
 SESSION, REALTIME = "G-single-item-process", "G-single-item-realtime"
 
 
@@ -163,7 +163,7 @@ def _by_time(key: Hashable, calls: list[ClientCall], told: list[Told]) -> Iterat
         if floor is not None and each.value < floor.value + own:
             if floor.call.process != each.call.process:
                 words = f"{floor.text} at {floor.call.moment}, and {each.text}, though it began after that"
-                yield _finding("stale-read", REALTIME, key, [floor.call, each.call], words)
+                yield _finding(NON_MONOTONIC_REALTIME, REALTIME, key, [floor.call, each.call], words)
             continue
         done = bisect_left(acknowledged, each.call.place)
         if each.value < done + own and largest < done + own:

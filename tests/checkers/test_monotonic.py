@@ -114,7 +114,7 @@ def test_a_client_that_sees_it_go_back() -> None:
     assert found.anomalies[0].ops == [3, 5] and "saw it go back" in found.anomalies[0].sentence
     other = history(*done(0, "inc", 1), *done(1, "read", 0))
     assert verdict(other, "strong-session-serializable").verdict == "valid"
-    assert verdict(other).anomaly_types == ["stale-read"]
+    assert verdict(other).anomaly_types == ["non-monotonic-read-realtime"]
 
 
 def test_timestamps_must_agree_with_values() -> None:
@@ -125,7 +125,7 @@ def test_timestamps_must_agree_with_values() -> None:
 
 
 def test_lost_and_impossible_values() -> None:
-    assert verdict(history(*done(0, "inc", 1), *done(1, "inc", 1))).anomaly_types == ["lost-update", "stale-read"]
+    assert verdict(history(*done(0, "inc", 1), *done(1, "inc", 1))).anomaly_types == ["lost-update", "non-monotonic-read-realtime"]
     assert verdict(history(*done(0, "read", 3))).anomaly_types == ["garbage-read"]
 
 
