@@ -11,8 +11,8 @@ Proven from single pairs of ops, per key:
 - `garbage-read`: a value larger than all increments that had been begun, or below zero.
 - `non-monotonic-timestamp`: of two ops the one with the later database timestamp has the smaller value (Jepsen's
   `monotonic` tests of CockroachDB and Fauna, where timestamps are the order that the database claims).
-- `non-monotonic-read-realtime`: a value smaller than one that had been known before the op began; counts where the model speaks of
-  realtime.
+- `non-monotonic-read-realtime`: a value smaller than one that had been known before the op began; counts where the
+  model speaks of realtime.
 - `lost-increment`: a value smaller than the number of increments that were acknowledged before the op began, though
   nobody ever was told a larger one. With realtime only.
 
