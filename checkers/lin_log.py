@@ -189,6 +189,12 @@ class _Known:
         return list({id(who): who for _, who in self.at.values()}.values())
 
     def _learn(self, place: int, value: Any, operation: Operation) -> None:
+        append = self.appended.get(value)
+        if place >= 0 and append is not None and append.invoked < operation.returned:
+            there = self.at.setdefault(place, (value, operation))
+            mine = self.position.setdefault(value, place)
+            if mine == place and there[0] == value:
+                return
         did = self.log.describe(act(operation))
         if place < 0:
             self.wrong = broken(
@@ -196,7 +202,6 @@ class _Known:
                 f" {did}, but positions begin at {self.log.first}.",
             )  # fmt: skip
             return
-        append = self.appended.get(value)
         if append is None:
             self.wrong = broken(
                 self.operations, "garbage-read", [operation], 0,
@@ -209,8 +214,6 @@ class _Known:
                 f" {did} before ", 1, f" had begun to append {show(value)}.",
             )  # fmt: skip
             return
-        there = self.at.setdefault(place, (value, operation))
-        mine = self.position.setdefault(value, place)
         shown = place + self.log.first
         if mine != place:
             other = self.at[mine][1]
@@ -219,7 +222,7 @@ class _Known:
                 f" {did}: {show(value)} stands at position {shown} and, by what ", 2,
                 f" was told, at position {mine + self.log.first}. It was appended once.",
             )  # fmt: skip
-        elif there[0] != value:
+        else:
             self.wrong = broken(
                 self.operations, "incompatible-order", [operation, there[1], append, self.appended[there[0]]], 0,
                 f" {did}: at position {shown} stands {show(value)}, but ", 1,
@@ -228,7 +231,5 @@ class _Known:
 
 
 def _list(values: Sequence[Any]) -> str:
-    shown = [show(value) for value in values]
-    if len(shown) > 12:
-        shown = [*shown[:6], "...", *shown[-5:]]
-    return f"[{' '.join(shown)}]"
+    ends = [*values] if len(values) <= 12 else [*values[:6], "...", *values[-5:]]
+    return f"[{' '.join(show(value) for value in ends)}]"

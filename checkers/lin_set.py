@@ -23,8 +23,9 @@ other has), `duplicate-elements` (a read shows one twice), `garbage-read`, `futu
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, ClassVar
 
 from checkers.lin_calls import UNKNOWN
@@ -211,17 +212,18 @@ class _Growing:
             if element in self.model.initial:
                 continue
             adds = self.adds.get(element)
+            if adds and adds[0].invoked < operation.returned:
+                continue
             did = self.model.describe(act(operation))
             if not adds:
                 return broken(
                     self.operations, "garbage-read", [operation], 0,
                     f" {did}; {show(element)} was never added, or only by an add that failed.",
                 )  # fmt: skip
-            if adds[0].invoked > operation.returned:
-                return broken(
-                    self.operations, "future-read", [operation, *adds], 0,
-                    f" {did} before anybody had begun to add {show(element)} (", 1, " was the first).",
-                )  # fmt: skip
+            return broken(
+                self.operations, "future-read", [operation, *adds], 0,
+                f" {did} before anybody had begun to add {show(element)} (", 1, " was the first).",
+            )  # fmt: skip
         return None
 
     def _incomparable(self) -> Judged | None:
@@ -351,8 +353,8 @@ class _Growing:
         )  # fmt: skip
 
 
-def _elements(elements: Iterable[Any]) -> str:
-    shown = sorted(show(element) for element in elements)
-    if len(shown) > 12:
-        shown = [*shown[:10], f"... {len(shown)} in all"]
+def _elements(elements: Collection[Any]) -> str:
+    shown = sorted(show(element) for element in islice(elements, 10 if len(elements) > 12 else 12))
+    if len(elements) > 12:
+        shown.append(f"... {len(elements)} in all")
     return "{" + " ".join(shown) + "}"
