@@ -21,8 +21,6 @@ from tests.checkers.histories import asked, history
 from tests.checkers.small_histories import Call, explained, records_of, timings
 
 EXAMPLES = int(os.environ.get("FAULTLINE_EXAMPLES", "600"))
-pytestmark = pytest.mark.timeout(3600)
-"""Twenty thousand examples, as in the nightly run, take more than the usual five minutes on a busy machine."""
 ACCOUNTS, BALANCE = 3, 4
 Balances = tuple[int, ...]
 

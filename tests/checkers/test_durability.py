@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -16,8 +15,6 @@ from checkers.durability import Durability
 from tests.checkers.histories import asked, fault, history
 
 EXAMPLES = int(os.environ.get("FAULTLINE_EXAMPLES", "600"))
-pytestmark = pytest.mark.timeout(3600)
-"""Twenty thousand examples, as in the nightly run, take more than the usual five minutes on a busy machine."""
 NODES = ("n1", "n2")
 Record = tuple[Any, ...]
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 
 from checkers.set_basic import SetAtTheEnd
@@ -16,8 +15,6 @@ from tests.checkers.small_histories import Call, records_of
 from tests.checkers.test_set_full import set_histories
 
 EXAMPLES = int(os.environ.get("FAULTLINE_EXAMPLES", "600"))
-pytestmark = pytest.mark.timeout(3600)
-"""Twenty thousand examples, as in the nightly run, take more than the usual five minutes on a busy machine."""
 
 
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -15,8 +15,6 @@ from harness.history import HistoryError
 from tests.checkers.histories import asked, history
 
 EXAMPLES = int(os.environ.get("FAULTLINE_EXAMPLES", "600"))
-pytestmark = pytest.mark.timeout(3600)
-"""Twenty thousand examples, as in the nightly run, take more than the usual five minutes on a busy machine."""
 numbers = st.integers(0, 12)
 ids = st.one_of(
     numbers, numbers.map(lambda n: f"id{n}"), numbers.map(lambda n: [n, n % 2]), numbers.map(lambda n: 2**70 + n)
