@@ -228,10 +228,20 @@ def best(work: Callable[[], Any], repeat: int) -> tuple[float, Any]:
 def damaged(records: Ops) -> Ops:
     """One answer near the end is that of another op of its kind long before."""
     place = max(i for i in range(len(records) * 9 // 10) if _answers(records[i]))
+    wanted = records[place]
     other = next(
-        i for i in range(len(records) // 3, place) if _answers(records[i]) and records[i]["f"] == records[place]["f"]
+        each
+        for each in records[len(records) // 3 :]
+        if _answers(each) and each["f"] == wanted["f"] and _asked(each["value"]) == _asked(wanted["value"])
     )
-    return [*records[:place], {**records[place], "value": records[other]["value"]}, *records[place + 1 :]]
+    return [*records[:place], {**wanted, "value": other["value"]}, *records[place + 1 :]]
+
+
+def _asked(value: Any) -> Any:
+    """What an answer must repeat of the question."""
+    return (
+        list(value) if isinstance(value, dict) else value[:1] if isinstance(value, list) and len(value) == 2 else None
+    )
 
 
 def _answers(record: dict[str, Any]) -> bool:
