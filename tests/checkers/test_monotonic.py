@@ -125,7 +125,8 @@ def test_timestamps_must_agree_with_values() -> None:
 
 
 def test_lost_and_impossible_values() -> None:
-    assert verdict(history(*done(0, "inc", 1), *done(1, "inc", 1))).anomaly_types == ["lost-update", "non-monotonic-read-realtime"]
+    lost = verdict(history(*done(0, "inc", 1), *done(1, "inc", 1)))
+    assert lost.anomaly_types == ["lost-update", "non-monotonic-read-realtime"]
     assert verdict(history(*done(0, "read", 3))).anomaly_types == ["garbage-read"]
 
 
