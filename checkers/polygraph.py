@@ -3,14 +3,15 @@
 Problem: blind writes leave the order of a key's versions open; whether some order fits is NP-complete, for
 serializability (Papadimitriou, 1979) as for snapshot isolation (Biswas & Enea, OOPSLA 2019).
 
-Idea, in three steps, each for what the one before leaves open:
+Idea, in three steps:
 1. Replay. Transactions happen one after the other as soon as what is known lets them; where several may write a key
    next, a hint (who completed first) decides. Histories of databases that kept their promise nearly always pass.
-2. Saturate (checkers.polygraph_saturation): an order whose reverse would close a cycle is known.
-3. Learn. A replay that is stuck waits in cycles; each rests on some of the orders that it chose, and these are
+2. Learn. A replay that is stuck waits in cycles; each rests on some of the orders that it chose, and these are
    forbidden to hold all together. A SAT solver (python-sat) names orders that satisfy all that was learnt; they are
    enforced, the replay chooses the others anew. Only pairs that ever mattered become variables. It ends with an order
    that fits, or with cycles of which every order has one: a proof, of which a minimal part is shown.
+3. Saturate (checkers.polygraph_saturation), where the first few replays did not help: an order whose reverse would
+   close a cycle is known.
 
 For consistent view the replay's place is taken by an order from what is known, and what is learnt are cycles with
 one rw edge (see checkers.polygraph_nodes).
@@ -25,6 +26,7 @@ deadline with `possible` None.
 from __future__ import annotations
 
 import time
+from itertools import count
 from typing import cast
 
 import numpy as np
@@ -48,6 +50,8 @@ TRIED_FOR_ONE_MAX = 8
 EDGES_LOOKED_AT_MAX = 2_000_000
 """For one cycle."""
 EVERYTHING = 2**62
+SATURATED_AFTER = 4
+"""Replays before saturation: most violations are a matter of a few transactions, and show at once."""
 
 Found = tuple[list[Link], Clause]
 """A cycle, and the orders of versions that it rests on."""
@@ -98,16 +102,12 @@ class _Search:
         if self.nodes.topological(self.nodes.edges) is None:
             cycle = self._cycles_in(self.nodes.edges, 1)[0]
             return Answer(False, Conflict([cycle[0]]))
-        nothing = self.nodes.edges.subset(np.empty(0, np.int64))
-        order, _ = self._tried(nothing)
-        if order is not None:
-            return Answer(True, order=order)
         saturation = self._saturation
-        if not saturation.run(self._deadline):
-            return Answer(False, self._conflict(self._contradiction()))
         enforced: list[tuple[int, int]] = []
-        while True:
-            if time.monotonic() > self._deadline:
+        for attempt in count():
+            if attempt == SATURATED_AFTER and not saturation.run(self._deadline):
+                return Answer(False, self._conflict(self._contradiction()))
+            if attempt and time.monotonic() > self._deadline:
                 raise Undecided(OUT_OF_TIME)
             first = np.array([a for a, _ in enforced], np.int64)
             second = np.array([b for _, b in enforced], np.int64)
@@ -116,13 +116,17 @@ class _Search:
             order, cycles = self._tried(added)
             if order is not None:
                 return Answer(True, order=order)
+            learnt = len(self._cycles)
             for cycle in cycles:
                 if not self._learn(cycle):
                     return Answer(False, self._conflict([cycle]))
+            if len(self._cycles) == learnt:
+                raise Undecided("the search for an order of versions learnt nothing new: a defect of the checker")
             found = self.clauses.solve(self._deadline)
             if found is None:
                 return Answer(False, self._conflict(self._cycles))
             enforced = found
+        raise AssertionError("unreachable")
 
     def _learn(self, cycle: Found) -> bool:
         """Add what a cycle forbids; False if it rests on nothing but what is known."""
@@ -202,7 +206,9 @@ class _Search:
             return []
         places = places[np.unique(np.linspace(0, len(places) - 1, TRIED_AT_ONCE_MAX).astype(np.int64))]
         both = joined([edges, tested.subset(places)])
-        return self._shortest(both, len(edges) + np.arange(len(places)), np.arange(len(places) + 1), None, len(edges))
+        candidates = len(edges) + np.arange(len(places))
+        bounds = np.arange(len(places) + 1)
+        return self._shortest(both, candidates, bounds, None, len(edges), whole_order=True)
 
     # --- cycles
 
@@ -262,6 +268,7 @@ class _Search:
         label: np.ndarray | None,
         walked: int,
         mask: np.ndarray | None = None,
+        whole_order: bool = False,
     ) -> list[Found]:
         """For each group of candidate edges the cycle with the fewest open orders that one of them closes.
 
@@ -288,12 +295,13 @@ class _Search:
         cycles = []
         for i in np.flatnonzero(best >= 0).tolist():
             back = usable[path[path_start[i] : path_start[i + 1]]].tolist()
-            cycles.append(self._as_links(edges, [int(candidates[best[i]]), *back]))
+            cycles.append(self._as_links(edges, [int(candidates[best[i]]), *back], whole_order))
         return cycles
 
-    def _as_links(self, edges: Edges, way: list[int]) -> Found:
+    def _as_links(self, edges: Edges, way: list[int], whole_order: bool) -> Found:
+        """whole_order: the cycle is one of an order of all versions, so that what follows from its orders holds too."""
         links = cast(list[Link], simple_part(list(self.nodes.cycle(edges, way))))
-        if self.nodes.must is Must.VIEW:
+        if whole_order:
             links = _contracted(links)
         number = self.nodes.version_of
         literals = {(number[link.key, link.first], number[link.key, link.second]) for link in links if link.key >= 0}
@@ -339,8 +347,6 @@ class _Search:
 def _contracted(links: list[Link]) -> list[Link]:
     """The same cycle with one step in the place of two that follow each other in a key's order."""
     links = list(links)
-    if all(link.kind == WW and link.key == links[0].key for link in links):
-        return links
     i = 0
     while len(links) > 2 and i < len(links):
         one, other = links[i], links[(i + 1) % len(links)]

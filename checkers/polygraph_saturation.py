@@ -40,8 +40,8 @@ class Saturation:
         self.stamp = np.zeros(len(nodes.edges), np.uint16)
         width = np.diff(keys.start)
         self._square = np.concatenate(([0], np.cumsum(width * width))).astype(np.int64)
-        self._bytes = memory_budget_mb * 2**20 // 2
-        self.fits = int(self._square[-1]) * 3 <= self._bytes // 2 and len(keys) > 0
+        self._bytes = memory_budget_mb * 2**20 // 4
+        self.fits = int(self._square[-1]) * 3 <= self._bytes and len(keys) > 0
         size = int(self._square[-1]) if self.fits else 0
         self._round_of = np.zeros(size, np.uint16)
         self._no = np.zeros(size, np.uint8)
