@@ -70,7 +70,8 @@ def _judging_only(workload: Workload) -> Iterator[str]:
     judges = ", ".join(f"`{name}`" for name in workload.checkers)
     yield f"## {workload.name}\n"
     yield f"{workload.doc}\n"
-    yield "- Not run by Faultline: it judges what others recorded (`faultline check`)."
+    yield "- Not run by Faultline: it judges what others recorded."
+    yield f"- `faultline check history.edn --workload {workload.name}`"
     yield f"- Judged by: {judges}, against `{workload.own_model}` where no model is asked for.\n"
     if workload.check_options:
         yield "| option | default | values | meaning |"

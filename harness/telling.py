@@ -6,17 +6,20 @@ import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.errors import Exit, FaultlineError
 from harness.history_edn import write_lines
 from harness.judging import check, claim_of, judge_run, known_issues
 from harness.planning import repeat_command
 from harness.reading import read_history
-from harness.report import NodeLog, ReportInput, write
 from harness.store import RunFolder
 from harness.target import KnownIssue
 from harness.verdict import Verdict
 from harness.verdict_text import summary
+
+if TYPE_CHECKING:
+    from harness.report import NodeLog
 
 LOG_TAIL_LINES = 40
 EXIT_OF = {"valid": Exit.VALID, "invalid": Exit.INVALID, "unknown": Exit.UNKNOWN}
@@ -24,6 +27,8 @@ EXIT_OF = {"valid": Exit.VALID, "invalid": Exit.INVALID, "unknown": Exit.UNKNOWN
 
 def tell_run(folder: RunFolder) -> tuple[Verdict, str]:
     """Judge a recorded run, write everything that is derived from its journal; (verdict, the plain sentence)."""
+    from harness.report import ReportInput, write
+
     plan = folder.read_plan()
     environment = folder.read_environment()
     history = read_history(folder.path)
@@ -85,6 +90,8 @@ def tell_check(
     else:
         print(f"{path}: {verdict.verdict}\n{summary(verdict)}")
     if report is not None:
+        from harness.report import ReportInput, write  # jinja2 costs a check without a report 60 ms
+
         history = read_history(path)
         write(report, ReportInput(history=history, verdict=verdict, sentence=summary(verdict), source=path))
         print(f"report: {report}", file=sys.stderr)
@@ -98,6 +105,8 @@ def sentence_of(verdict: Verdict, issues: Sequence[KnownIssue]) -> str:
 
 
 def _logs(folder: RunFolder) -> Iterator[NodeLog]:
+    from harness.report import NodeLog
+
     for path in sorted(folder.nodes.glob("*/*")):
         tail = path.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
         yield NodeLog(path.parent.name, str(path.relative_to(folder.path)), tuple(tail))
