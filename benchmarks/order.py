@@ -13,16 +13,16 @@ from harness.checker import CheckOptions
 from harness.history import History
 from harness.options import with_defaults
 from harness.plan import TestPlan
+from harness.registry import find_workload
 from targets.simulated.programs import REGISTRY
 from targets.simulated.run import simulate_workload
-from workloads import REGISTRY as WORKLOADS
 
 NAMES = ("predicate", "long-fork", "monotonic", "sequential", "causal", "lock", "watch")
 
 
 def measure(name: str, flaw: str, time_s: float) -> tuple[int, float, str]:
     """(records, CPU seconds of a check, verdict)."""
-    workload = WORKLOADS[name]
+    workload = find_workload(name)
     options = {**with_defaults(workload.options, {}), "flaw": flaw, "trouble": "none"}
     plan = TestPlan(target="simulated", workload=name, on="simulated", nodes=5, options=options, seed=1, time_s=time_s)
     ops = simulate_workload(workload, plan)

@@ -17,7 +17,7 @@ import targets
 import workloads
 from harness.errors import UsageError
 from harness.options import Option
-from harness.registry import find_target
+from harness.registry import find_target, find_workload
 from harness.schedule import SCHEDULE_OPTIONS
 from harness.workload import Workload
 
@@ -37,7 +37,7 @@ TABLE_HEADER = "| fault | option | default | values | meaning |"
 
 def workloads_page() -> str:
     """docs/workloads.md."""
-    return "\n".join([HEAD, *("\n".join(_section(workload)) for workload in workloads.REGISTRY.values())])
+    return "\n".join([HEAD, *("\n".join(_section(find_workload(name))) for name in workloads.REGISTRY)])
 
 
 def fault_options_table() -> str:

@@ -40,7 +40,7 @@ def find_target(name: str) -> type[Target]:
 
 def find_workload(name: str) -> Workload:
     """The workload. Raises UsageError for an unknown name."""
-    return _find("workload", name, lambda: workloads.REGISTRY.get(name))
+    return _find("workload", name, lambda: _imported(workloads.REGISTRY[name]) if name in workloads.REGISTRY else None)
 
 
 def find_nemesis(kind: str) -> Nemesis:

@@ -1,48 +1,36 @@
-"""What clients do: one file a workload, registered here by its name."""
+"""What clients do: one file a workload.
 
-from __future__ import annotations
+`REGISTRY` names each with the place of its value, which is imported when it is asked for: a check of one history loads
+the checkers of one workload.
+"""
 
-from harness.workload import Workload
-from workloads.append import APPEND
-from workloads.bank import BANK
-from workloads.causal import CAUSAL
-from workloads.closed_predicate import CLOSED_PREDICATE
-from workloads.counter import COUNTER
-from workloads.data_types import DATA_TYPES
-from workloads.lock import LOCK
-from workloads.long_fork import LONG_FORK
-from workloads.monotonic import MONOTONIC
-from workloads.predicate import PREDICATE
-from workloads.queue import QUEUE
-from workloads.register import REGISTER
-from workloads.rw_register import RW_REGISTER
-from workloads.sequential import SEQUENTIAL
-from workloads.set import SET, SET_FINAL
-from workloads.unique_ids import UNIQUE_IDS
-from workloads.watch import WATCH
-from workloads.write_skew import WRITE_SKEW
-
-REGISTRY: dict[str, Workload] = {
-    workload.name: workload
-    for workload in (
-        APPEND,
-        REGISTER,
-        RW_REGISTER,
-        WRITE_SKEW,
-        SET,
-        SET_FINAL,
-        UNIQUE_IDS,
-        QUEUE,
-        COUNTER,
-        BANK,
-        *DATA_TYPES,
-        PREDICATE,
-        CLOSED_PREDICATE,
-        LONG_FORK,
-        MONOTONIC,
-        SEQUENTIAL,
-        CAUSAL,
-        LOCK,
-        WATCH,
-    )
+REGISTRY: dict[str, str] = {
+    "append": "workloads.append:APPEND",
+    "register": "workloads.register:REGISTER",
+    "rw-register": "workloads.rw_register:RW_REGISTER",
+    "write-skew": "workloads.write_skew:WRITE_SKEW",
+    "set": "workloads.set:SET",
+    "set-final": "workloads.set:SET_FINAL",
+    "unique-ids": "workloads.unique_ids:UNIQUE_IDS",
+    "queue": "workloads.queue:QUEUE",
+    "counter": "workloads.counter:COUNTER",
+    "bank": "workloads.bank:BANK",
+    "predicate": "workloads.predicate:PREDICATE",
+    "long-fork": "workloads.long_fork:LONG_FORK",
+    "monotonic": "workloads.monotonic:MONOTONIC",
+    "sequential": "workloads.sequential:SEQUENTIAL",
+    "causal": "workloads.causal:CAUSAL",
+    "lock": "workloads.lock:LOCK",
+    "watch": "workloads.watch:WATCH",
+    "closed-predicate": "workloads.closed_predicate:CLOSED_PREDICATE",
+    "kv": "workloads.data_types:KV",
+    "set-linearizable": "workloads.data_types:SET_LINEARIZABLE",
+    "queue-linearizable": "workloads.data_types:QUEUE_LINEARIZABLE",
+    "fifo-queue": "workloads.data_types:FIFO_QUEUE",
+    "stack": "workloads.data_types:STACK",
+    "mutex": "workloads.data_types:MUTEX",
+    "fenced-lock": "workloads.data_types:FENCED_LOCK",
+    "counter-linearizable": "workloads.data_types:COUNTER_LINEARIZABLE",
+    "multi-register": "workloads.data_types:MULTI_REGISTER",
+    "log": "workloads.data_types:LOG",
 }

@@ -32,7 +32,7 @@ def test_every_problem_is_named_at_once() -> None:
     request = Request(
         target="postgres",
         on="local",
-        workload="register",
+        workload="watch",
         faults=("partition", "earthquake"),
         options={"isolation": "chaos", "colour": "red"},
         model="perfection",
@@ -44,7 +44,7 @@ def test_every_problem_is_named_at_once() -> None:
         make_plan(request)
     text = str(raised.value)
     for named in (
-        "register",
+        "watch",
         "partition",
         "earthquake",
         "chaos",

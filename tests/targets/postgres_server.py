@@ -15,10 +15,10 @@ from typing import Any, cast
 
 from harness.nodes.base import Cluster, Node
 from harness.options import with_defaults
+from harness.registry import find_workload
 from harness.target import SessionContext, Timeouts
 from targets.postgres.embedded import install_tree
 from targets.postgres.target import Postgres
-from workloads import REGISTRY as WORKLOADS
 
 NOBODY = 65534
 
@@ -68,7 +68,7 @@ class Server:
 
     def target(self, workload: str = "append", **options: Any) -> Postgres:
         """The target's object as a run would make it, on this server that is up already."""
-        offered = {**Postgres.options, **WORKLOADS[workload].options}
+        offered = {**Postgres.options, **find_workload(workload).options}
         chosen = with_defaults(offered, {name.replace("__", "-"): value for name, value in options.items()})
         return Postgres(image="", options=chosen, timeouts=Timeouts(), workload=workload)
 

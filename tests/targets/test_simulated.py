@@ -18,7 +18,6 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-import workloads
 from checkers.compose import compose
 from harness.checker import CheckOptions
 from harness.errors import InfrastructureError, UsageError
@@ -26,6 +25,7 @@ from harness.history import History
 from harness.op import Op
 from harness.options import with_defaults
 from harness.plan import TestPlan
+from harness.registry import find_workload
 from harness.target import Timeouts
 from harness.verdict import Verdict
 from harness.workload import Workload
@@ -34,7 +34,7 @@ from targets.simulated.run import simulate_workload
 from targets.simulated.store import FLAWS, Store, Transaction
 from targets.simulated.target import Simulated
 
-WORKLOADS: dict[str, Workload] = {name: workloads.REGISTRY[name] for name in REGISTRY if name in workloads.REGISTRY}
+WORKLOADS: dict[str, Workload] = {name: find_workload(name) for name in REGISTRY}
 
 COMBINATIONS = [(name, flaw) for name, programs in REGISTRY.items() for flaw in programs.named_as]
 AGAIN = "duplicate-elements"
