@@ -29,12 +29,12 @@ import numpy as np
 from checkers import models
 from checkers.cycle_kinds import Timing, name_of
 from checkers.cycles import CycleSearch, find_cycles
-from checkers.dependency_graph import PROCESS, REALTIME, Graph
+from checkers.dependency_graph import Graph
 from checkers.list_append_values import Found
 from checkers.open_orders import LEVELS, judge_open_orders
-from checkers.polygraph import decide
 from checkers.rw_register_edges import known_dependencies, open_keys
 from checkers.rw_register_explain import Explainer
+from checkers.rw_register_guess import order_that_fits
 from checkers.rw_register_knots import explained, graph_of_order, knotted, order_of, part_of, put_into, with_sources
 from checkers.rw_register_values import ValueAnomalies
 from checkers.rw_register_versions import Versions, versions_of
@@ -128,12 +128,8 @@ class _Search:
             if not kinds:
                 return not self.reasons
             known = known_dependencies(part, part_txn, part_versions)
-            given = known.subset(
-                (known.kind < PROCESS)
-                | ((known.kind == PROCESS) & (strength > 0))
-                | ((known.kind == REALTIME) & (strength > 1))
-            )
-            answer = decide(given, keys, LEVELS[max(kinds)], deadline=self._deadline, hint=_ends(part))
+            must = LEVELS[max(kinds)]
+            answer = order_that_fits(known, keys, must, strength, deadline=self._deadline, hint=_ends(part))
             if not answer.possible or answer.order is None:
                 return False
             order = put_into(order, versions, wanted, keys, answer.order)
