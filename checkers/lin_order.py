@@ -2,8 +2,8 @@
 forbids it?
 
 Idea: a graph with a node for each operation. That one returned before another was invoked is not an edge for each
-such pair, but a chain of nodes, one for each return: O(n) edges. Circles are found as strongly connected components
-(scipy), a short one by breadth-first search. Cost: O(n log n + edges).
+such pair, but a chain of nodes, one for each return: O(n) edges. Circles are found as strongly connected components,
+a short one by breadth-first search. Cost: O(n log n + edges).
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ from collections import deque
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
+from checkers.graph_kernels import components, rows
 from checkers.linearizable_model import NEVER, Operation
 
 
@@ -60,9 +59,9 @@ class Order:
 
     def circle(self) -> list[int] | None:
         """The operations of a short circle, in its order; None where there is none."""
-        ones = np.ones(len(self.sources), np.int8)
-        graph = coo_matrix((ones, (self.sources, self.targets)), shape=(self.nodes, self.nodes))
-        _, component = connected_components(graph.tocsr(), directed=True, connection="strong")
+        target = np.array(self.targets, np.int32)
+        first, order = rows(np.array(self.sources, np.int32), self.nodes)
+        component = components(first, order, target, self.nodes)
         sizes = np.bincount(component)
         if not len(sizes) or sizes.max() == 1:
             return None
