@@ -54,7 +54,7 @@ class Causal:
         initial = freeze(options.workload.get("initial"), -1)
         ops, aborted = parsed_ops(calls_of(history, FS))
         found = session_ops(ops, aborted, initial)
-        evidence = ALWAYS if keeps_sessions(asked) else "G-single-item-process"
+        evidence = ALWAYS if keeps_sessions(asked) or _canonical(asked) == "causal" else "G-single-item-process"
         findings = list(single_reads(found))
         undecided = unjudged(found)
         if not undecided:

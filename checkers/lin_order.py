@@ -59,9 +59,8 @@ class Order:
 
     def circle(self) -> list[int] | None:
         """The operations of a short circle, in its order; None where there is none."""
-        target = np.array(self.targets, np.int32)
         first, order = rows(np.array(self.sources, np.int32), self.nodes)
-        component = components(first, order, target, self.nodes)
+        component = components(first, order, np.array(self.targets, np.int32), self.nodes)
         sizes = np.bincount(component)
         if not len(sizes) or sizes.max() == 1:
             return None

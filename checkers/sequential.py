@@ -255,7 +255,7 @@ def _some_order(found: SessionOps, edges: list[tuple[int, int]], deadline: float
 
 def parsed_ops(calls: Sequence[ClientCall]) -> tuple[list[SessionOp], list[SessionOp]]:
     """(ok ops and writes of unknown outcome, failed writes). Raises HistoryError for a value of another shape."""
-    depth = max((len(call.result[1]) for call in calls if _is_composite(call)), default=0)
+    depth = max((len(call.result[1]) for call in calls if is_composite(call)), default=0)
     keyed = any(_is_pair(call.argument) for call in calls if call.f in ("read", "read-init"))
     keyed = keyed or (not any(call.f in ("read", "read-init") for call in calls) and _all_pairs(calls))
     ops: list[SessionOp] = []
@@ -268,7 +268,8 @@ def parsed_ops(calls: Sequence[ClientCall]) -> tuple[list[SessionOp], list[Sessi
     return ops, aborted
 
 
-def _is_composite(call: ClientCall) -> bool:
+def is_composite(call: ClientCall) -> bool:
+    """Whether it is one of Jepsen's reads of several subkeys."""
     return call.ok and call.f == "read" and _is_pair(call.result) and isinstance(call.result[1], list | tuple)
 
 
@@ -285,7 +286,7 @@ def _composite(call: ClientCall, depth: int) -> list[SessionOp]:
     if call.f == "write":
         key = freeze(call.argument, call.index)
         return [SessionOp(call, ("list", key, i), False, None, True, ("list", key, i)) for i in range(depth)]
-    if call.f != "read" or not _is_composite(call) or len(call.result[1]) != depth:
+    if call.f != "read" or not is_composite(call) or len(call.result[1]) != depth:
         raise HistoryError(f"index {call.record}: expected read [k, [{depth} values]], got {show(call.result)}")
     key = freeze(call.result[0], call.record)
     return [
@@ -310,7 +311,8 @@ def _single(call: ClientCall, keyed: bool) -> SessionOp:
     if call.f == "cas":
         if not _is_pair(value):
             raise HistoryError(f"index {call.index}: a cas needs a value [old, new], not {show(value)}")
-        return SessionOp(call, key, True, freeze(value[0], call.index), True, freeze(value[1], call.index))
+        old, new = freeze(value[0], call.index), freeze(value[1], call.index)
+        return SessionOp(call, key, True, old, old != new, None if old == new else new)
     return SessionOp(call, key, False, None, True, freeze(value, call.index))
 
 

@@ -50,7 +50,7 @@ class SessionOps:
     """n ops in the order of their invocations. source: op → the op it read from, INITIAL; only of reads.
 
     writes: key → ops that wrote it. garbage: reads of values that nobody wrote; failed: of values whose write failed.
-    ambiguous: keys to which a value may have been written twice.
+    ambiguous: keys to which a value may have been written twice, or the initial value once more.
     """
 
     ops: list[SessionOp]
@@ -82,7 +82,8 @@ def session_ops(ops: Sequence[SessionOp], aborted: Iterable[SessionOp], initial:
     kept = [op for op in ops if op.call.ok or (op.writes and (op.key, op.written) in wanted)]
     found = SessionOps(kept)
     number = {id(op): place for place, op in enumerate(kept)}
-    found.ambiguous = sorted({key for (key, _), made in makers.items() if len(made) > 1}, key=repr)
+    repeated = {key for (key, value), made in makers.items() if len(made) > 1 or value == initial}
+    found.ambiguous = sorted(repeated, key=repr)
     gone = {(op.key, op.written): op for op in aborted if op.writes}
     last: dict[int, int] = {}
     for place, op in enumerate(kept):

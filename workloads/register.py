@@ -31,8 +31,7 @@ from typing import Any, Final
 
 import msgspec
 
-from checkers.linearizable import Linearizable
-from checkers.register_model import Register
+from checkers.register_models import Registers
 from checkers.values import freeze
 from harness.generator import PENDING, Context, Generator, Pending, unfold
 from harness.op import Op, invoke
@@ -237,7 +236,7 @@ REGISTER = Workload(
     fs_for=lambda options: ("read", "write", "cas") if options["ops"] == "read-write-cas" else ("read", "write"),
     generator=main_ops,
     final_generator=final_reads,
-    checkers={"linearizable": Linearizable(lambda initial: Register(initial_value(initial)))},
+    checkers={"linearizable": Registers(initial_value)},
     own_model="linearizable",
     options={
         "keys": Option(3, "registers in use at once; the workers are split among them", least=1, most=1000),
