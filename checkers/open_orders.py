@@ -4,8 +4,9 @@ Problem: two committed writes of one key that no read tells apart may have come 
 every order leaves a cycle that it forbids, though no single cycle of what is known for certain shows it.
 
 Idea: one question to `checkers.polygraph` for each kind of cycle and each strength (plain, with sessions, with
-realtime), as few as can be: an order without any cycle answers all of them; where an order fits a model, it fits every
-weaker one; what a weaker model is known to break need not be asked of a stronger one.
+realtime), as few as can be. What the evidence breaks anyway is not asked. Of the rest the strongest is asked first:
+where an order fits a model, it fits every weaker one, so that mostly one answer is all. Where none fits, the weakest
+come next: what they break need not be asked of a stronger one.
 
 Where nobody read any of the writes (list-append's unread appends), only writes that stand in one knot of what is known
 can matter: knots are laid one after the other, and an order that follows them closes no cycle. So only the knots are
@@ -95,14 +96,16 @@ class _Judge:
         strengths = [0] + [s for s, kind in ((1, PROCESS), (2, REALTIME)) if np.any(self._graph.kind == kind)]
         levels = [(kind, strength) for strength in strengths for kind in LEVELS]
         asked = [level for level in levels if models.counts_against(name_of(*level), self._asked)]
-        first = [(G2, strengths[-1])]
-        if asked:
-            first.append(max(asked, key=lambda level: (level[1], level[0])))
+        open_ = [level for level in levels if not self._shown(*level)]
+        first = [level for level in open_ if not any(level != other and _answers(other, level) for other in open_)]
+        wanted = [level for level in asked if level in open_]
+        if wanted:
+            first.append(max(wanted, key=lambda level: (level[1], level[0])))
         for place, level in enumerate([*first, *levels]):
             if level in self._possible or self._shown(*level):
                 continue
             now = time.monotonic()
-            in_passing = place == 0 and level not in asked
+            in_passing = place < len(first) and level not in asked
             self._ask(level, now + (self._deadline - now) / 4 if in_passing else self._deadline)
         # a conflict of a weaker level that was found later says the same, and more
         self._result.found = [
@@ -125,7 +128,7 @@ class _Judge:
         if answer.possible is None:
             self._result.undecided[name] = answer.reason
         elif answer.possible:
-            self._possible |= {(k, s) for k in LEVELS for s in range(strength + 1) if k <= kind}
+            self._possible |= {(k, s) for k in LEVELS for s in range(strength + 1) if _answers(level, (k, s))}
         elif answer.conflict is not None:
             self._found(name, answer.conflict)
 
@@ -149,6 +152,11 @@ class _Judge:
         strict = kind == G2 and strength == 2
         model = models.STRICT if strict else _PREFIXES[strength] + _MODELS[kind]
         return any(models.counts_against(name, model) for name in self._known)
+
+
+def _answers(level: Level, weaker: Level) -> bool:
+    """Whether an order that fits one level fits the other too."""
+    return weaker[0] <= level[0] and weaker[1] <= level[1]
 
 
 def _knots(graph: Graph, keys: OpenKeys) -> tuple[Graph, OpenKeys]:

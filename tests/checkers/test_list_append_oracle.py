@@ -62,7 +62,8 @@ def test_named_cycles_are_there_in_every_order_and_none_is_missed(ops: list[Op])
     if by_order is None:
         return
     verdict = ListAppend().check(History.from_ops(ops), CheckOptions())
-    named = {name for name in verdict.anomaly_types if name.startswith(CYCLES)}
+    # the oracle does not look at keys: of a G-cursor it knows the G-single-item
+    named = {name.replace("G-cursor", "G-single-item") for name in verdict.anomaly_types if name.startswith(CYCLES)}
     for there in by_order:
         assert named <= {weaker for name in there for weaker in no_worse_than(name)}
     broken = {*verdict.not_, *verdict.also_not}
