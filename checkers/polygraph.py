@@ -53,6 +53,11 @@ EVERYTHING = 2**62
 SATURATED_AFTER = 4
 """Replays before saturation: most violations are a matter of a few transactions, and show at once."""
 
+GUESSED_MAX = 40
+"""Replays that hold on to guessed orders where nothing denies them."""
+GUESSED_WITH = 3
+"""Of how many versions before it a version is guessed to be later."""
+
 Found = tuple[list[Link], Clause]
 """A cycle, and the orders of versions that it rests on."""
 
@@ -70,7 +75,9 @@ def decide(
 
     graph: what is known, with the session and realtime edges of the model. Where versions are known to be in order, ww
     edges (or any path) say so; the rw edges that follow are derived here. deadline: of time.monotonic(). hint:
-    int64[txns], a guess at the order of commits, such as the places of completions; only the speed depends on it.
+    int64[txns], a guess at the order of commits, such as the places of completions; or int64[2, txns], these and the
+    places of invocations: then versions whose writers were not concurrent are first tried in the order of these. Only
+    the speed depends on it.
     """
     nodes = Nodes(graph, keys, must)
     search = _Search(nodes, deadline, memory_budget_mb, hint)
@@ -85,6 +92,21 @@ def decide(
     return answer
 
 
+_NO_PAIRS: frozenset[tuple[int, int]] = frozenset()
+
+
+def _one_after_the_other(nodes: Nodes, completed: np.ndarray, began: np.ndarray) -> frozenset[tuple[int, int]]:
+    """Pairs of versions of a key of which the writer of one was done before that of the other began."""
+    key, writer = nodes.key_of_version, nodes.keys.writer
+    order = np.lexsort((completed[writer], key))
+    pairs: set[tuple[int, int]] = set()
+    for distance in range(1, GUESSED_WITH + 1):
+        first, second = order[:-distance], order[distance:]
+        apart = (key[first] == key[second]) & (completed[writer[first]] < began[writer[second]])
+        pairs.update(zip(first[apart].tolist(), second[apart].tolist()))
+    return frozenset(pairs)
+
+
 class _Search:
     def __init__(self, nodes: Nodes, deadline: float, memory_budget_mb: int, hint: np.ndarray | None) -> None:
         txns = nodes.txns
@@ -93,7 +115,9 @@ class _Search:
         self._deadline = deadline
         self._bytes = memory_budget_mb * 2**20 // 2
         self._priority = np.empty(txns, np.int64)
-        self._priority[np.arange(txns) if hint is None else np.argsort(hint, kind="stable")] = np.arange(txns)
+        ends = np.arange(txns) if hint is None else np.atleast_2d(hint)[0]
+        self._priority[np.argsort(ends, kind="stable")] = np.arange(txns)
+        self._guessed = _one_after_the_other(nodes, *hint) if hint is not None and hint.ndim == 2 else _NO_PAIRS
         self._saturation = Saturation(nodes, memory_budget_mb)
         self._cycles: list[Found] = []
 
@@ -109,8 +133,9 @@ class _Search:
                 return Answer(False, self._conflict(self._contradiction()))
             if attempt and time.monotonic() > self._deadline:
                 raise Undecided(OUT_OF_TIME)
-            first = np.array([a for a, _ in enforced], np.int64)
-            second = np.array([b for _, b in enforced], np.int64)
+            pairs = self._with_guessed(enforced) if attempt < GUESSED_MAX else enforced
+            first = np.array([a for a, _ in pairs], np.int64)
+            second = np.array([b for _, b in pairs], np.int64)
             writes, reads = self.nodes.edges_of_order(first, second)
             added = writes if self.nodes.must is Must.VIEW else joined([writes, reads])
             order, cycles = self._tried(added)
@@ -127,6 +152,10 @@ class _Search:
                 return Answer(False, self._conflict(self._cycles))
             enforced = found
         raise AssertionError("unreachable")
+
+    def _with_guessed(self, enforced: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        """These, and what was guessed and is not denied by them."""
+        return [*enforced, *(self._guessed - set(enforced) - {(b, a) for a, b in enforced})]
 
     def _learn(self, cycle: Found) -> bool:
         """Add what a cycle forbids; False if it rests on nothing but what is known."""

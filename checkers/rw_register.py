@@ -94,7 +94,7 @@ class _Search:
             asked=self._model,
             deadline=self._time_for(columns, evidence),
             memory_budget_mb=self._options.memory_budget_mb,
-            hint=_ends(columns),
+            hint=_places(columns),
         )
         for type_, conflicts in opened.found:
             shown = [explainer.open_order(type_, conflict) for conflict in conflicts[:limit]]
@@ -129,7 +129,7 @@ class _Search:
                 return not self.reasons
             known = known_dependencies(part, part_txn, part_versions)
             must = LEVELS[max(kinds)]
-            answer = order_that_fits(known, keys, must, strength, deadline=self._deadline, hint=_ends(part))
+            answer = order_that_fits(known, keys, must, strength, deadline=self._deadline, hint=_places(part))
             if not answer.possible or answer.order is None:
                 return False
             order = put_into(order, versions, wanted, keys, answer.order)
@@ -157,9 +157,9 @@ def _timing(columns: TxnColumns) -> Timing:
     return Timing(columns.status, columns.process, columns.began, columns.completed, columns.timed)
 
 
-def _ends(columns: TxnColumns) -> np.ndarray:
-    """A guess at the order of commits."""
-    return np.where(columns.completed >= 0, columns.completed, NEVER)
+def _places(columns: TxnColumns) -> np.ndarray:
+    """A guess at the order of commits: int64[2, n], the places of completions and invocations."""
+    return np.stack((np.where(columns.completed >= 0, columns.completed, NEVER), columns.began))
 
 
 class RwRegister:

@@ -28,7 +28,7 @@ def order_that_fits(
     """Whether some order of the versions leaves none of the cycles that `must` forbids (see polygraph.decide).
 
     graph: all that is known, with session and realtime edges. strength: 2 where the model demands realtime, 1 where it
-    demands sessions, else 0. deadline: of time.monotonic(). hint: int64[txns], a guess at the order of commits.
+    demands sessions, else 0. deadline: of time.monotonic(). hint: a guess at the order of commits.
     """
     strengths = [s for s, kind in ((2, REALTIME), (1, PROCESS)) if s > strength and np.any(graph.kind == kind)]
     for stronger in strengths:
