@@ -58,8 +58,8 @@ class Linearizable:
         undecided = broken = 0
         counting = False
         for trouble in objects.troubles:
-            each = trouble.calls
-            named = list(register_anomalies.find(each, model.initial)) if isinstance(model, Register) else []
+            each = trouble.about
+            named = list(trouble.named(model.initial)) if isinstance(model, Register) else []
             for violation in named:
                 counts[violation.type] += 1
                 counting = counting or _counts(violation, asked)

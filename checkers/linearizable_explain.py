@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from checkers.linearizable_calls import Call, Calls
 from checkers.linearizable_model import NEVER, Model, Outcome
 from checkers.linearizable_trouble import Trouble
-from harness.history import FAIL
 from harness.verdict import Anomaly
 
 TYPE = "nonlinearizable"
@@ -14,29 +12,28 @@ STATES_SHOWN = 8
 
 def explained(model: Model, trouble: Trouble, counts: bool) -> Anomaly:
     """The anomaly of an object that is not linearizable. counts: whether it counts against the model asked for."""
-    each, outcome = trouble.calls, trouble.explained()
-    proof = {operation.invoked for operation in outcome.proof}
-    proven = [call for call in each.calls if call.place in proof]
+    each, outcome = trouble.about, trouble.explained()
+    proven = [trouble.call_at(place) for place in sorted({operation.invoked for operation in outcome.proof})]
     if outcome.stuck is None:
         records = sorted(call.record for call in proven)
         sentence = f"{each.title}: {outcome.violation or 'no order of its operations explains them.'}"
         return Anomaly(type=TYPE, ops=records, sentence=sentence, counts=counts, key=each.key, sub_history=records)
-    stuck = next(call for call in each.calls if call.place == outcome.stuck.invoked)
+    stuck = trouble.call_at(outcome.stuck.invoked)
     states = [model.describe_state(state) for state in outcome.states]
     sentence = (
         f"{each.title}: client {stuck.process} {model.describe(stuck.action)}, and no order of the operations explains "
-        f"it. {_how_far(model, outcome, states)}{_despite(each, stuck)}."
+        f"it. {_how_far(model, outcome, states)}{_despite(trouble.in_flight(stuck))}."
     )
     if outcome.violation:
         sentence += f" The proof in short: {outcome.violation}"
-    needed = [*proven, stuck] if proven else trouble.shrunk(stuck)
+    needed = [call.record for call in (*proven, stuck)] if proven else trouble.shrunk(stuck)
     return Anomaly(
         type=TYPE,
         ops=[stuck.record],
         sentence=sentence,
         counts=counts,
         key=each.key,
-        sub_history=sorted({call.record for call in needed}),
+        sub_history=sorted(set(needed)),
         details={
             "action": model.describe(stuck.action),
             "states": states,
@@ -63,12 +60,7 @@ def _how_far(model: Model, outcome: Outcome, states: list[str]) -> str:
     )
 
 
-def _despite(each: Calls, stuck: Call) -> str:
-    flight = sum(
-        call.place < stuck.end and (call.end > stuck.end or call.returned == NEVER)
-        for call in each.calls
-        if call.outcome != FAIL and call is not stuck
-    )
+def _despite(flight: int) -> str:
     return f", even with the {flight} other ops that were in flight or of unknown outcome" if flight else ""
 
 

@@ -50,16 +50,21 @@ def judge(history: History, model: Model, budget: Budget) -> Objects:
 
 class _Object(Trouble):
     def __init__(self, model: Model, calls: Calls, outcome: Outcome) -> None:
-        super().__init__(calls, outcome.linearizable)
-        self._model, self._outcome = model, outcome
+        super().__init__(outcome.linearizable)
+        self._model, self._calls, self._outcome = model, calls, outcome
+
+    @property
+    def calls(self) -> Calls:
+        """See Trouble."""
+        return self._calls
 
     def explained(self) -> Outcome:
         """See Trouble."""
         return self._outcome
 
-    def shrunk(self, stuck: Call) -> list[Call]:
+    def shrunk(self, stuck: Call) -> list[int]:
         """See Trouble."""
-        return _shrunk(self._model, self.calls, stuck)
+        return [call.record for call in _shrunk(self._model, self.calls, stuck)]
 
 
 def _shrunk(model: Model, each: Calls, stuck: Call) -> list[Call]:

@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 
 from checkers import register_columns, register_shrink, register_zones
-from checkers.linearizable_calls import Call, calls_at, nodes_of
+from checkers.linearizable_calls import Call, Calls, calls_at, nodes_of
 from checkers.linearizable_model import Budget, Outcome, State
 from checkers.linearizable_trouble import Objects, Trouble
-from checkers.register_columns import READ, RegisterColumns
+from checkers.register_anomalies import Named, find, find_among
+from checkers.register_columns import RegisterColumns
 from checkers.register_model import Register
 from checkers.register_search import INVALID, UNDECIDED, VALID, Found, RegisterSearch
+from checkers.register_suspects import suspects
 from checkers.register_zones_wording import violation_of
 from harness.history import FAIL, INFO, OK, History
 
@@ -74,14 +76,49 @@ class _Register(Trouble):
     """One register. Its calls are those of the columns from `first` on, in their order."""
 
     def __init__(self, registers: _Registers, register: int) -> None:
-        columns = registers.columns
+        super().__init__(False if registers.judged[register] == INVALID else None)
         self._registers, self._register = registers, register
-        self._first = int(columns.start[register])
-        places = columns.invoked[self._first : columns.start[register + 1]].tolist()
-        calls = calls_at(
-            registers.history, registers.model, places, columns.key[register], columns.keyed, registers.nodes
-        )
-        super().__init__(calls, False if registers.judged[register] == INVALID else None)
+        self._first = int(registers.columns.start[register])
+        self._alone = registers.columns.only(register)
+
+    @cached_property
+    def calls(self) -> Calls:
+        """See Trouble."""
+        return self._some(self._alone.invoked, self._registers.nodes)
+
+    @cached_property
+    def about(self) -> Calls:
+        """See Trouble."""
+        return self._some(self._alone.invoked[:0])
+
+    def _some(self, places: np.ndarray, nodes: frozenset[str] = frozenset()) -> Calls:
+        """The calls that were invoked at these places."""
+        registers, alone = self._registers, self._alone
+        return calls_at(registers.history, registers.model, places.tolist(), alone.key[0], alone.keyed, nodes)
+
+    def named(self, initial: State) -> Iterator[Named]:
+        """See Trouble."""
+        found = suspects(self._alone)
+        if found.others or 2 * len(found.needed) > len(self._alone.kind):
+            return find(self.calls, initial)
+        if not len(found.wrong):
+            return iter(())
+        wrong = set(self._alone.invoked[found.wrong].tolist())
+        return find_among(self._some(self._alone.invoked[found.needed]), initial, wrong)
+
+    def call_at(self, place: int) -> Call:
+        """See Trouble."""
+        return self._call(int(np.searchsorted(self._alone.invoked, place)))
+
+    def _call(self, number: int) -> Call:
+        """One call of the register, by its number from 0."""
+        return self._some(self._alone.invoked[number : number + 1]).calls[0]
+
+    def in_flight(self, stuck: Call) -> int:
+        """See Trouble."""
+        alone = self._alone
+        others = (alone.invoked < stuck.end) & (alone.returned > stuck.end) & (alone.outcome != FAIL)
+        return int(np.count_nonzero(others & (alone.invoked != stuck.place)))
 
     def explained(self) -> Outcome:
         """See Trouble."""
@@ -93,7 +130,7 @@ class _Register(Trouble):
         outcome = self._outcome(alone.explain(0, Budget.of(EXPLAIN_S, EXPLAIN_MB)), 0)
         if not registers.searched[self._register]:
             proof, outcome.violation = violation_of(registers.columns, registers.zones, self._register, self._did)
-            outcome.proof = [self.calls.calls[place - self._first].operation for place in proof]
+            outcome.proof = [self._call(place - self._first).operation for place in proof]
         return outcome
 
     def _outcome(self, found: Found, first: int) -> Outcome:
@@ -102,33 +139,30 @@ class _Register(Trouble):
         return Outcome(
             linearizable=self.linearizable,
             completed=found.completed,
-            completions=sum(call.outcome == OK for call in self.calls.calls),
-            stuck=self.calls.calls[stuck].operation if stuck >= 0 else None,
-            states=[self._values[number] for number in found.states],
+            completions=int(np.count_nonzero(self._alone.outcome == OK)),
+            stuck=self._call(stuck).operation if stuck >= 0 else None,
+            states=[self._value(number) for number in found.states],
             ordered=found.ordered,
             complete=found.complete,
         )
 
     def _did(self, place: int) -> str:
-        call = self.calls.calls[place - self._first]
+        call = self._call(place - self._first)
         return f"client {call.process} {self._registers.model.describe(call.action)}"
 
-    @cached_property
-    def _values(self) -> dict[int, State]:
-        """The values by their numbers in the columns."""
-        columns = self._registers.columns
-        values: dict[int, State] = {0: self._registers.model.initial}
-        for place, call in enumerate(self.calls.calls, self._first):
-            action: Any = call.action
-            if columns.kind[place] != READ:
-                values[int(columns.new[place])] = action[-1]
-            if columns.old[place] >= 0:
-                values[int(columns.old[place])] = action[1]
-        return values
+    def _value(self, number: int) -> State:
+        """The value with a number in the columns."""
+        if number == 0:
+            return self._registers.model.initial
+        puts = np.flatnonzero(self._alone.new == number)
+        place = puts[0] if len(puts) else np.flatnonzero(self._alone.old == number)[0]
+        action: Any = self._call(int(place)).action
+        return action[-1] if len(puts) else action[1]
 
-    def shrunk(self, stuck: Call) -> list[Call]:
+    def shrunk(self, stuck: Call) -> list[int]:
         """See Trouble."""
-        columns = self._registers.columns
-        part = slice(self._first, int(columns.start[self._register + 1]))
-        needed = register_shrink.needed(columns, part, self.calls.calls.index(stuck))
-        return [self.calls.calls[place] for place in needed]
+        alone, history = self._alone, self._registers.history
+        number = int(np.searchsorted(alone.invoked, stuck.place))
+        places = alone.invoked[register_shrink.needed(alone, slice(0, len(alone.kind)), number)]
+        ends = history.pair[places]
+        return history.index[np.where(ends < 0, places, ends)].tolist()

@@ -20,7 +20,7 @@ Cost: O(n log n).
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,6 +62,17 @@ def find(register: Calls, initial: State) -> Iterator[Named]:
                     yield named
     yield from lost
     yield from facts.updates_lost_together()
+
+
+def find_among(register: Calls, initial: State, wrong: Container[int]) -> Iterator[Named]:
+    """The same of some calls of a register that has neither lost writes nor updates lost together.
+
+    wrong: the places of those that may be wrong. The others are what proves it; see `checkers.register_suspects`.
+    """
+    facts = _Facts(register, initial)
+    for call in register.calls:
+        if call.place in wrong:
+            yield from facts.judge(call)
 
 
 def _value_seen(call: Call) -> tuple[Any] | None:
