@@ -16,6 +16,7 @@ from numba import njit
 from checkers.dependency_graph import PASS, RW
 
 SELF = 6
+DONE = 2**31 - 1
 NO_LENGTH = 2**62
 
 
@@ -45,53 +46,63 @@ def refine(first, target, kind, allowed, within):
     nodes = len(within)
     label = np.full(nodes, -1, np.int32)
     rank = np.full(nodes, -1, np.int32)
+    # the turn of each node: 0 before it comes, DONE once its component is known
     number = np.zeros(nodes, np.int32)
-    low = np.zeros(nodes, np.int32)
-    at = np.zeros(nodes, np.int64)
     stack = np.empty(nodes, np.int32)
-    call = np.empty(nodes, np.int32)
+    # for each step of the way from the root: the node, its lowest turn so far, and where it goes on
+    way = np.empty(nodes, np.int32)
+    low = np.empty(nodes, np.int32)
+    onward = np.empty(nodes, np.int64)
+    highest = SELF
+    while highest > 0 and not (allowed & ~(1 << SELF)) >> highest & 1:
+        highest -= 1
     stacked = 0
     counter = 0
     found = 0
     ranks = 0
     for root in range(nodes):
-        if number[root] != 0 or within[root] < 0:
+        own = within[root]
+        if number[root] != 0 or own < 0:
             continue
         depth = 0
-        call[0] = root
+        node = root
         counter += 1
-        number[root] = low[root] = counter
-        at[root] = first[root]
-        stack[stacked] = root
+        number[node] = counter
+        lowest = counter
+        stack[stacked] = node
         stacked += 1
-        while depth >= 0:
-            node = call[depth]
-            if at[node] < first[node + 1]:
-                edge = at[node]
-                at[node] += 1
+        edge, end = first[node], first[node + 1]
+        while True:
+            while edge < end:
+                how = kind[edge]
                 other = target[edge]
-                if not (allowed >> kind[edge]) & 1 or within[other] != within[node]:
+                edge += 1
+                if not (allowed >> how) & 1:
+                    if highest < how < SELF:
+                        edge = end
                     continue
-                if number[other] == 0:
-                    counter += 1
-                    number[other] = low[other] = counter
-                    at[other] = first[other]
-                    stack[stacked] = other
-                    stacked += 1
+                if within[other] != own:
+                    continue
+                turn = number[other]
+                if turn == 0:
+                    way[depth], low[depth], onward[depth] = node, lowest, edge
                     depth += 1
-                    call[depth] = other
-                elif rank[other] < 0 and number[other] < low[node]:
-                    low[node] = number[other]
-                continue
-            depth -= 1
-            if depth >= 0 and low[node] < low[call[depth]]:
-                low[call[depth]] = low[node]
-            if low[node] == number[node]:
+                    node = int(other)
+                    counter += 1
+                    number[node] = counter
+                    lowest = counter
+                    stack[stacked] = node
+                    stacked += 1
+                    edge, end = first[node], first[node + 1]
+                elif turn < lowest:
+                    lowest = int(turn)
+            if lowest == number[node]:
                 alone = stack[stacked - 1] == node
                 while True:
                     stacked -= 1
                     member = stack[stacked]
                     rank[member] = ranks
+                    number[member] = DONE
                     if not alone:
                         label[member] = found
                     if member == node:
@@ -99,6 +110,12 @@ def refine(first, target, kind, allowed, within):
                 ranks += 1
                 if not alone:
                     found += 1
+            if depth == 0:
+                break
+            depth -= 1
+            node, edge = int(way[depth]), int(onward[depth])
+            end = first[node + 1]
+            lowest = min(lowest, int(low[depth]))
     return label, found, rank
 
 
