@@ -1,11 +1,12 @@
 """How fast snapshot isolation of registers is decided without any hint of the version orders.
 
-    python -m benchmarks.polygraph [--txns 10000] [--ops 8] [--keys 10000] [--zipf] [--sessions 30] [--flaw lost-update]
+    python -m benchmarks.polygraph [--txns 10000] [--ops 8] [--keys 10000] [--zipf] [--sessions 30] [--lag 100]
+        [--flaw lost-update]
 
 The histories are those of a store that keeps snapshot isolation: every transaction reads its snapshot, the first of two
-concurrent writers of a key commits, the other fails. Half of the operations are reads; writes are blind, or of a key
-that the transaction read (--rmw). A flaw is planted once, in the middle. Times are CPU time; making the history's
-columns, the known edges and the decision are timed apart.
+concurrent writers of a key commits, the other fails. With --lag a snapshot may be that many commits old. Half of the
+operations are reads; writes are blind, or of a key that the transaction read (--rmw). A flaw is planted once, in the
+middle. Times are CPU time; making the history's columns, the known edges and the decision are timed apart.
 """
 
 from __future__ import annotations
@@ -75,9 +76,9 @@ class Store:
 
 
 def history_of(
-    txns: int, ops: int, keys: int, sessions: int, *, zipf: bool, rmw: float, flaw: str, seed: int
+    txns: int, ops: int, keys: int, sessions: int, *, zipf: bool, rmw: float, flaw: str, seed: int, lag: int = 0
 ) -> list[Op]:
-    """Op maps of a run."""
+    """Op maps of a run. lag: how many commits old a snapshot may be at most."""
     rng = random.Random(seed)
     store = Store()
     weights = list(accumulate(1 / (i + 1) for i in range(keys))) if zipf else None
@@ -96,7 +97,8 @@ def history_of(
             begun += 1
             chosen = rng.choices(numbers, cum_weights=weights, k=ops)
             kinds = [rng.random() < 0.5 for _ in chosen]
-            running[process] = {"at": store.now, "keys": chosen, "reads": kinds}
+            at = max(0, store.now - rng.randint(0, lag)) if lag else store.now
+            running[process] = {"at": at, "keys": chosen, "reads": kinds}
             body = _body(store, rng, running[process], rmw)
             running[process]["body"] = body
             store.record("invoke", process, [[f, k, None if f == "r" else v] for f, k, v in body])
@@ -170,6 +172,7 @@ def main() -> None:
     parser.add_argument("--zipf", action="store_true")
     parser.add_argument("--rmw", type=float, default=0.1)
     parser.add_argument("--flaw", choices=FLAWS, default="none")
+    parser.add_argument("--lag", type=int, default=0, help="how many commits old a snapshot may be")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--repeat", type=int, default=2)
     parser.add_argument("--strength", choices=("plain", "session"), default="session")
@@ -187,6 +190,7 @@ def main() -> None:
         rmw=arguments.rmw,
         flaw=arguments.flaw,
         seed=arguments.seed,
+        lag=arguments.lag,
     )
     history = History.from_ops(ops)
     for _ in range(arguments.repeat):
@@ -210,8 +214,8 @@ def main() -> None:
         graph = graph.subset((graph.kind <= PASS) | ((graph.kind == PROCESS) & (arguments.strength == "session")))
         print(f"known edges {len(graph)} {time.process_time() - begin:.3f} s {kinds}", end="; ")
         begin = time.process_time()
-        hint = None if arguments.no_hint else columns.completed
-        if hint is None:
+        hint = np.stack((columns.completed, columns.began))
+        if arguments.no_hint:
             hint = np.random.default_rng(0).permutation(len(columns))
         deadline = time.monotonic() + arguments.time_budget
         answer = decide(graph, keys, Must[arguments.must], deadline=deadline, hint=hint)
