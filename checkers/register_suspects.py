@@ -74,7 +74,10 @@ def _may_be_updated_twice(columns: RegisterColumns) -> bool:
 
 
 def _may_lose_writes(columns: RegisterColumns) -> bool:
-    """Whether some call looks back, as `register_lost_writes` has it, on a write that nobody is known to see later."""
+    """Whether some call looks back, as `register_lost_writes` has it, on a write that nobody is known to see later.
+
+    A read alone proves no loss: what was found next must be older than the write, too.
+    """
     values = int(columns.values[0])
     puts = np.flatnonzero((columns.new >= 0) & (columns.outcome != FAIL))
     single = np.bincount(columns.new[puts], minlength=values) == 1
@@ -100,8 +103,10 @@ def _may_lose_writes(columns: RegisterColumns) -> bool:
     newest = np.maximum.accumulate(np.where(began == np.maximum.accumulate(began), np.arange(len(known)), 0))
     place = np.searchsorted(happened[known], columns.invoked[finds]) - 1
     value = newest[np.maximum(place, 0)]
-    looks_back = (place >= 0) & (happened[columns.old[finds]] < began[value])
-    return bool((looks_back & (found_last[known[value]] < columns.invoked[finds])).any())
+    found = happened[columns.old[finds]]
+    looks_back = (place >= 0) & (found < began[value]) & (found_last[known[value]] < columns.invoked[finds])
+    again = np.append(found[1:] < began[value[:-1]], False)
+    return bool((looks_back & ((columns.kind[finds] == CAS) | again)).any())
 
 
 @njit(cache=True)
