@@ -97,7 +97,10 @@ class ListAppend:
             shown = [explainer.open_order(type_, conflict) for conflict in conflicts[: options.max_shown]]
             found.append(Found(type_, len(conflicts), shown, {type_}))
         undecided = {**cycles.open_types, **levels.undecided}
-        reasons = self._reasons(columns, versions.ambiguous, undecided, model) + opened.reasons(model)
+        stand_in = models.stand_in(model)
+        reasons = self._reasons(columns, versions.ambiguous, undecided, model) + opened.reasons(stand_in)
+        left_open = models.left_open(model, {name for part in found for name in part.evidence})
+        reasons += [left_open] if left_open else []
         return self._verdict(columns, model, found, cycles, reasons)
 
     @staticmethod
@@ -111,7 +114,7 @@ class ListAppend:
                 f"the same value may have been appended twice to {len(ambiguous)} keys (such as {keys}): "
                 "nothing can be said about them, because values must be unique for their key"
             )
-        return reasons + [why for name, why in undecided.items() if models.counts_against(name, model)]
+        return reasons + [why for name, why in undecided.items() if models.counts_against(name, models.stand_in(model))]
 
     @staticmethod
     def _verdict(

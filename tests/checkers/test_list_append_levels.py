@@ -95,6 +95,28 @@ def test_levels_on_uncorrupted_histories(ops: list[Op]) -> None:
 
 @thorough
 @given(append_histories(txns=5, keys=2, mops=3))
+def test_update_atomic_is_never_judged_wrongly(ops: list[Op]) -> None:
+    for strength in txn_visibility_oracle.STRENGTHS:
+        model = strength + "update-atomic"
+        wrong = "invalid" if txn_visibility_oracle.legal(ops, model) else "valid"
+        assert check(ops, model).verdict != wrong, model
+
+
+def test_a_write_and_a_read_on_different_keys_leave_update_atomic_open() -> None:
+    ops = ran(
+        ("ok", [A, "x", 1], [A, "y", 1]),
+        ("ok", ["r", "y", []], [A, "x", 2]),
+        ("ok", ["r", "x", [1, 2]], ["r", "y", [1]]),
+    )
+    assert not txn_visibility_oracle.legal([{**op, "index": i} for i, op in enumerate(ops)], "update-atomic")
+    verdict = check(ops, "update-atomic")
+    assert verdict.verdict == "unknown"
+    assert "update-atomic" in verdict.reasons[0]
+    assert check(ops[:2], "update-atomic").verdict == "valid"
+
+
+@thorough
+@given(append_histories(txns=5, keys=2, mops=3))
 def test_monotonic_atomic_view_and_cursor_stability(ops: list[Op]) -> None:
     expected = "valid" if txn_visibility_oracle.monotonic_atomic_view(ops) else "invalid"
     assert check(ops, "monotonic-atomic-view").verdict == expected
