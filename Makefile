@@ -33,12 +33,16 @@ lint: .venv/ready
 types: .venv/ready
 	.venv/bin/mypy
 
+# What only computes runs on all cores; what starts databases and processes has the machine to itself.
+PURE := tests/checkers tests/workloads tests/targets/test_simulated.py
+
 unit: .venv/ready
-	.venv/bin/pytest -ra
+	.venv/bin/pytest -ra -n auto --dist worksteal $(PURE)
+	.venv/bin/pytest -ra $(PURE:%=--ignore=%)
 
 # The nightly depth of the tests that compare checkers with brute force; `make check` runs 600 of each.
 prove: .venv/ready
-	FAULTLINE_EXAMPLES=$(or $(EXAMPLES),20000) .venv/bin/pytest -ra --timeout=14400 tests/checkers
+	FAULTLINE_EXAMPLES=$(or $(EXAMPLES),20000) .venv/bin/pytest -ra -n auto --dist worksteal --timeout=14400 tests/checkers
 
 doctor list images clean: .venv/ready
 	@$(RUN) $@
