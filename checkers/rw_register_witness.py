@@ -31,6 +31,8 @@ from checkers.txn_columns import TxnColumns
 NEVER = 2**62
 TRIED_AGAIN_MAX = 4
 """How often something learnt that was given up may be taken up again."""
+HOPS_MAX = 1000
+"""How far back it is followed who asked for whom, or what was built upon what: either may go in a circle."""
 UNDONE_MAX = 8
 """How often, on average, a transaction may be turned back before the search stops learning."""
 
@@ -246,8 +248,10 @@ def _execute(
                         w = writer[v]
                         if invoked[w] <= now and w != t and done[w] != 2 and last[w] < late[row]:
                             under = base[v + k + 1]
+                            hops = 0
                             while under > version_start[k] + k and under != row and done[writer[under - k - 1]] != 2:
-                                under = base[under]
+                                under = base[under] if hops < HOPS_MAX else -1
+                                hops += 1
                             if under != row:
                                 need = w
                                 stuck = done[w] == 1
@@ -276,7 +280,9 @@ def _execute(
                 for frame in range(depth, -1, -1):
                     wish = stack[frame]
                     over = writer[blamed[frame]] if blamed[frame] >= 0 else -1
-                    while over >= 0 and done[over] == 2:
+                    hops = 0
+                    while over >= 0 and done[over] == 2 and hops < HOPS_MAX:
+                        hops += 1
                         if invoked[wish] <= completed[ends[turn_of[over]]]:
                             if best < 0 or place_of[over] > place_of[best_over]:
                                 other = learnt_first[over]
@@ -289,7 +295,8 @@ def _execute(
                             break
                         # it had not begun then: the version must come later, so what asked for it must not have
                         while over >= 0 and asked_over[over] < 0:
-                            over = asked_by[over]
+                            over = asked_by[over] if hops < HOPS_MAX else -1
+                            hops += 1
                         if over >= 0:
                             wish = asked_by[over]
                             over = asked_over[over]
