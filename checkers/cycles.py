@@ -395,7 +395,10 @@ class _Finder:
             if tried > TRIED_MAX + 4 * self._limit:
                 break
             steps = steps_of(self._knots, walks.edge[walks.start[i] : walks.start[i + 1]].tolist())
-            cycle = self._presume_less(simple_part(steps))
+            simple_cycle = simple_part(steps)
+            cycle = self._presume_less(simple_cycle)
+            if kind == G0 and classify(cycle)[0] != G0:
+                cycle = simple_cycle  # a G1c does not say that sessions were broken among the writes alone
             type_ = classify(cycle)
             if type_ == (kind, strength) or type_ == (also, strength):
                 self._report(cycle)

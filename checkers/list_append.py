@@ -29,6 +29,7 @@ import numpy as np
 from checkers import models
 from checkers.cycle_kinds import Timing
 from checkers.cycles import CycleSearch, find_cycles
+from checkers.list_append_cursor import cursor_circles
 from checkers.list_append_edges import dependencies
 from checkers.list_append_explain import Explainer
 from checkers.list_append_levels import LevelJudge
@@ -93,6 +94,9 @@ class ListAppend:
                 memory_budget_mb=options.memory_budget_mb,
                 hint=columns.completed,
             )
+            if not any(models.counts_against(name, "cursor-stability") for part in found for name in part.evidence):
+                cursor = cursor_circles(columns, txn, depends.graph, depends.open, timing, explainer)
+                found += [cursor] if cursor.count else []
         for type_, conflicts in opened.found:
             shown = [explainer.open_order(type_, conflict) for conflict in conflicts[: options.max_shown]]
             found.append(Found(type_, len(conflicts), shown, {type_}))

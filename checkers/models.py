@@ -283,21 +283,44 @@ def counts_against(anomaly: str, model: str) -> bool:
     return any(not shown.isdisjoint(_PROSCRIPTION_TABLE[kept]) for kept in weaker(model))
 
 
-def stand_in(model: str) -> str:
-    """A model that forbids every cycle that may break `model`: the model itself, but for update-atomic.
+_STAND_INS = {"update-atomic": "consistent-view", "update-serializable": "serializable"}
+"""Of the cycles that the one on the right forbids some break the one on the left, and their names don't say which."""
+_STAND_INS_OF_REGISTERS = _STAND_INS | {
+    **dict.fromkeys(
+        ("cursor-stability", "monotonic-view", "monotonic-atomic-view", "read-atomic", "causal-cerone"),
+        "consistent-view",
+    ),
+    **dict.fromkeys(("prefix", "monotonic-snapshot-read"), "snapshot-isolation"),
+    **dict.fromkeys(
+        ("PRAM", "causal", "read-your-writes", "monotonic-reads", "monotonic-writes", "writes-follow-reads"),
+        "strong-session-snapshot-isolation",
+    ),
+}
+"""Where nobody looks for what breaks these models themselves (torn reads, session guarantees), too."""
 
-    Of the cycles with one rw edge some break update-atomic and some do not, and their names do not say which.
+
+def stand_in(model: str, *, registers: bool = False) -> str:
+    """A model that forbids every cycle that may break `model`, and is decided exactly; mostly the model itself.
+
+    registers: whether the transactions are of registers, of which fewer models are decided exactly than of lists.
     """
     name = canonical(model)
-    return name.replace("update-atomic", "consistent-view")
+    table = _STAND_INS_OF_REGISTERS if registers else _STAND_INS
+    for prefix in ("strong-session-", "strong-", ""):
+        level = name.removeprefix(prefix)
+        if name.startswith(prefix) and level in table:
+            stronger = table[level]
+            return stronger if stronger.startswith("strong-") else prefix + stronger
+    return name
 
 
-def left_open(model: str, anomalies: Iterable[str]) -> str | None:
+def left_open(model: str, anomalies: Iterable[str], *, registers: bool = False) -> str | None:
     """Why the anomalies that were found leave it open whether `model` was kept; None if they do not."""
     seen = set(anomalies)
     if any(counts_against(anomaly, model) for anomaly in seen):
         return None
-    may = sorted(anomaly for anomaly in seen if counts_against(anomaly, stand_in(model)))
+    exact = stand_in(model, registers=registers)
+    may = sorted(anomaly for anomaly in seen if counts_against(anomaly, exact))
     return f"whether {model} allows what was found ({', '.join(may)}) is not decided" if may else None
 
 

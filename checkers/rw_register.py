@@ -183,11 +183,15 @@ class RwRegister:
         if witness.explains and not any(part.type == "G1b" for part in found):
             return self._verdict(columns, model, found, CycleSearch(), reasons)
         evidence = {name for part in found for name in part.evidence}
-        search = _Search(columns, txn, versions, model, options, deadline)
+        exact = models.stand_in(model, registers=True)
+        search = _Search(columns, txn, versions, exact, options, deadline)
         if len(columns) <= SMALL or not search.knots(evidence, order_of(witness.serial, len(columns), versions)):
-            search = _Search(columns, txn, versions, model, options, deadline)
+            search = _Search(columns, txn, versions, exact, options, deadline)
             search.everything(columns, txn, versions, evidence)
-        return self._verdict(columns, model, found + search.found, search.cycles, reasons + search.reasons)
+        found += search.found
+        left_open = models.left_open(model, (name for part in found for name in part.evidence), registers=True)
+        reasons += search.reasons + ([left_open] if left_open else [])
+        return self._verdict(columns, model, found, search.cycles, reasons)
 
     @staticmethod
     def _reasons(columns: TxnColumns, versions: Versions, model: str) -> list[str]:

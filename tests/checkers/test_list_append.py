@@ -327,3 +327,30 @@ def test_a_budget_that_is_hit_leaves_the_cycles_unknown_and_says_so() -> None:
         assert word in verdict.reasons[0]
     dirty = ran(("fail", [A, "x", 1]), ("ok", ["r", "x", [1]]))
     assert check(dirty, memory_budget_mb=-1).verdict == "invalid"
+
+
+def test_sessions_broken_among_writes_alone_are_named_beside_a_worse_cycle() -> None:
+    """Found by the oracle: the session edge of a G0-process runs beside a wr edge, with which the cycle is a G1c."""
+    ops = [
+        {"process": 0, "value": [["append", 0, 1], ["append", 1, 1], ["r", 0, [1]]]},
+        {"process": 0, "value": [["append", 1, 2], ["r", 0, [1]], ["r", 1, [2]]]},
+    ]
+    records = [{"type": type_, "f": "txn", **op} for op in ops for type_ in ("invoke", "ok")]
+    verdict = ListAppend().check(History.from_ops(records), CheckOptions(model="strong-session-read-uncommitted"))
+    assert verdict.verdict == "invalid"
+    assert {"G1c", "G0-process"} <= set(verdict.anomaly_types)
+
+
+def test_an_order_of_unread_appends_that_cursor_stability_forces_may_be_a_circle() -> None:
+    """Found by the oracle: who read a list and appended to it must be next; here it would be next to itself."""
+    bodies = [
+        [["append", 0, 1]],
+        [["append", 0, 2], ["append", 1, 1]],
+        [["append", 0, 3], ["r", 0, [1, 2, 3]], ["r", 1, []], ["append", 1, 2]],
+    ]
+    records = [
+        {"type": type_, "f": "txn", "process": 0, "value": body} for body in bodies for type_ in ("invoke", "ok")
+    ]
+    verdict = ListAppend().check(History.from_ops(records), CheckOptions(model="cursor-stability"))
+    assert verdict.verdict == "invalid"
+    assert "G-cursor" in verdict.anomaly_types
