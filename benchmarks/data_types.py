@@ -22,18 +22,18 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from checkers.lin_bag import Bag
-from checkers.lin_calls import DataType
-from checkers.lin_checker import LinearizableType
-from checkers.lin_counter import Counter
-from checkers.lin_fenced_lock import FencedLock
-from checkers.lin_fifo import FifoQueue
-from checkers.lin_log import Log
-from checkers.lin_multi_register import MultiRegister
-from checkers.lin_mutex import Mutex, OwnedMutex
-from checkers.lin_set import Set
-from checkers.lin_stack import Stack
-from checkers.linearizable import Linearizable
+from checkers.linearizability.lin_bag import Bag
+from checkers.linearizability.lin_calls import DataType
+from checkers.linearizability.lin_checker import LinearizableType
+from checkers.linearizability.lin_counter import Counter
+from checkers.linearizability.lin_fenced_lock import FencedLock
+from checkers.linearizability.lin_fifo import FifoQueue
+from checkers.linearizability.lin_log import Log
+from checkers.linearizability.lin_multi_register import MultiRegister
+from checkers.linearizability.lin_mutex import Mutex, OwnedMutex
+from checkers.linearizability.lin_set import Set
+from checkers.linearizability.lin_stack import Stack
+from checkers.linearizability.linearizable import Linearizable
 from harness.checker import CheckOptions
 from harness.history import History
 from harness.reading import read_recording

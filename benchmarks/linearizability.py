@@ -24,8 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from checkers.key_value_model import KeyValue
-from checkers.linearizable import Linearizable
+from checkers.linearizability.key_value_model import KeyValue
+from checkers.linearizability.linearizable import Linearizable
 from harness.checker import CheckOptions
 from harness.history import History
 from harness.reading import read_history

@@ -26,8 +26,8 @@ from typing import Any
 
 import numpy as np
 
-from checkers.list_append import ListAppend
-from checkers.txn_columns import READ, TxnColumns, columns_of
+from checkers.transactions.list_append import ListAppend
+from checkers.transactions.txn_columns import READ, TxnColumns, columns_of
 from harness.checker import CheckOptions
 from harness.history import History
 from harness.reading import read_history

@@ -22,14 +22,14 @@ from typing import Any
 
 import numpy as np
 
-from checkers.cycle_kinds import Timing
-from checkers.cycles import find_cycles
-from checkers.dependency_graph import PASS, PROCESS
-from checkers.polygraph import Must, decide
-from checkers.rw_register import RwRegister
-from checkers.rw_register_edges import known_dependencies, open_keys
-from checkers.rw_register_versions import versions_of
-from checkers.txn_columns import Form, columns_of
+from checkers.transactions.cycle_kinds import Timing
+from checkers.transactions.cycles import find_cycles
+from checkers.transactions.dependency_graph import PASS, PROCESS
+from checkers.transactions.polygraph import Must, decide
+from checkers.transactions.rw_register import RwRegister
+from checkers.transactions.rw_register_edges import known_dependencies, open_keys
+from checkers.transactions.rw_register_versions import versions_of
+from checkers.transactions.txn_columns import Form, columns_of
 from harness.checker import CheckOptions
 from harness.history import History
 

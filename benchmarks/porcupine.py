@@ -16,10 +16,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from checkers.linearizable import Linearizable
-from checkers.linearizable_calls import calls_by_object
-from checkers.linearizable_model import NEVER
-from checkers.register_model import Register
+from checkers.linearizability.linearizable import Linearizable
+from checkers.linearizability.linearizable_calls import calls_by_object
+from checkers.linearizability.linearizable_model import NEVER
+from checkers.linearizability.register_model import Register
 from harness.checker import CheckOptions
 from harness.history import History
 from harness.reading import read_history

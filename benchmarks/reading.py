@@ -24,8 +24,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from checkers.call_columns import calls_of
-from checkers.txn_columns import Form, columns_of
+from checkers.linearizability.call_columns import calls_of
+from checkers.transactions.txn_columns import Form, columns_of
 from harness.history import History
 from harness.judging import check
 from harness.reading import read_history

@@ -23,8 +23,8 @@ from functools import partial
 
 from benchmarks.list_append import timed
 from benchmarks.polygraph import FLAWS, history_of
-from checkers.rw_register import RwRegister
-from checkers.txn_columns import Form, columns_of
+from checkers.transactions.rw_register import RwRegister
+from checkers.transactions.txn_columns import Form, columns_of
 from harness.checker import CheckOptions
 from harness.history import History
 from harness.reading import read_history

@@ -15,13 +15,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from checkers.bank import Bank
-from checkers.counter import Counter
-from checkers.durability import Durability
-from checkers.set_basic import SetAtTheEnd
-from checkers.set_full import SetFull
-from checkers.total_queue import TotalQueue
-from checkers.unique_ids import UniqueIds
+from checkers.collections.bank import Bank
+from checkers.collections.counter import Counter
+from checkers.collections.set_basic import SetAtTheEnd
+from checkers.collections.set_full import SetFull
+from checkers.collections.total_queue import TotalQueue
+from checkers.collections.unique_ids import UniqueIds
+from checkers.replicas.durability import Durability
 from harness.checker import Checker, CheckOptions
 from harness.history import History
 

@@ -1,7 +1,7 @@
 """The finished record, as columns.
 
 A `History` is what every checker takes. Base columns are numpy arrays, one entry a record, in the order of `index`;
-values stay Python objects until a workload's own columns are made of them (`checkers.txn_columns` and the like).
+values stay Python objects until a workload's own columns are made of them (`txn_columns` and the like).
 
 What is refused, because a verdict on it would mean nothing: a completion without an invocation (in a history that has
 any invocation), two open operations of one process, an `index` that does not grow, a type, process or time that is

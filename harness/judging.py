@@ -12,10 +12,10 @@ from typing import Any
 import msgspec
 
 from checkers import models
-from checkers.activity import Activity
-from checkers.availability import Availability
 from checkers.compose import compose
-from checkers.stats import Stats
+from checkers.running.activity import Activity
+from checkers.running.availability import Availability
+from checkers.running.stats import Stats
 from harness.checker import CheckOptions
 from harness.errors import UsageError
 from harness.history import History

@@ -211,8 +211,9 @@ def choices() -> set[str]:
 def test_the_checkers_page_has_every_checker() -> None:
     text = (DOCS / "checkers.md").read_text("utf-8")
     names = set()
-    for path in sorted((ROOT / "checkers").glob("*.py")):
-        for _, found in inspect.getmembers(importlib.import_module(f"checkers.{path.stem}"), inspect.isclass):
+    for path in sorted((ROOT / "checkers").rglob("*.py")):
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for _, found in inspect.getmembers(importlib.import_module(module), inspect.isclass):
             if isinstance(getattr(found, "name", None), str) and callable(getattr(found, "check", None)):
                 names.add(found.name)
     assert len(names) >= 6

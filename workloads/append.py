@@ -21,7 +21,7 @@ from typing import Any
 
 import msgspec
 
-from checkers.list_append import ListAppend
+from checkers.transactions.list_append import ListAppend
 from harness import generator as gen
 from harness.op import Op, invoke
 from harness.options import Option

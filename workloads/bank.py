@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from checkers.bank import Bank
+from checkers.collections.bank import Bank
 from harness import generator as gen
 from harness.op import Op, invoke
 from harness.options import Option

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from checkers.causal import DEFAULT_MODEL, VARIANTS, Causal
+from checkers.ordering.causal import DEFAULT_MODEL, VARIANTS, Causal
 from harness import generator as gen
 from harness.op import Op, invoke
 from harness.options import Option

@@ -8,7 +8,7 @@ The runnable workload that finds write skew over a search is `predicate`.
 
 from __future__ import annotations
 
-from checkers.predicate_closed import ClosedPredicate
+from checkers.transactions.predicate_closed import ClosedPredicate
 from harness.workload import Workload
 
 CLOSED_PREDICATE = Workload(

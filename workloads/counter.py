@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from checkers.counter import Counter
+from checkers.collections.counter import Counter
 from harness import generator as gen
 from harness.op import Op, invoke
 from harness.options import Option

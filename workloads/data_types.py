@@ -11,19 +11,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from checkers.key_value_model import KeyValue
-from checkers.lin_bag import Bag
-from checkers.lin_calls import DataType
-from checkers.lin_checker import LinearizableType
-from checkers.lin_counter import Counter
-from checkers.lin_fenced_lock import FencedLock
-from checkers.lin_fifo import FifoQueue
-from checkers.lin_log import Log
-from checkers.lin_multi_register import MultiRegister
-from checkers.lin_mutex import Mutex, OwnedMutex
-from checkers.lin_set import Set
-from checkers.lin_stack import Stack
-from checkers.linearizable import Linearizable
+from checkers.linearizability.key_value_model import KeyValue
+from checkers.linearizability.lin_bag import Bag
+from checkers.linearizability.lin_calls import DataType
+from checkers.linearizability.lin_checker import LinearizableType
+from checkers.linearizability.lin_counter import Counter
+from checkers.linearizability.lin_fenced_lock import FencedLock
+from checkers.linearizability.lin_fifo import FifoQueue
+from checkers.linearizability.lin_log import Log
+from checkers.linearizability.lin_multi_register import MultiRegister
+from checkers.linearizability.lin_mutex import Mutex, OwnedMutex
+from checkers.linearizability.lin_set import Set
+from checkers.linearizability.lin_stack import Stack
+from checkers.linearizability.linearizable import Linearizable
 from harness.options import Option
 from harness.workload import Workload
 from workloads.register import INITIAL, initial_value

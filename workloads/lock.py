@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from checkers.lock import Lock
+from checkers.ordering.lock import Lock
 from harness import generator as gen
 from harness.generator import PENDING, Context, Pending
 from harness.op import Op, invoke

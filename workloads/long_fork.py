@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from checkers.long_fork import LongFork
+from checkers.transactions.long_fork import LongFork
 from harness import generator as gen
 from harness.op import Op, invoke
 from harness.options import Option

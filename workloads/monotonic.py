@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from checkers.monotonic import Monotonic
+from checkers.ordering.monotonic import Monotonic
 from harness import generator as gen
 from harness.op import Op, invoke
 from harness.options import Option

@@ -22,7 +22,7 @@ from typing import Any
 
 import msgspec
 
-from checkers.predicate import Predicate
+from checkers.transactions.predicate import Predicate
 from harness import generator as gen
 from harness.op import Op, invoke
 from harness.options import Option

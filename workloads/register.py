@@ -31,7 +31,7 @@ from typing import Any, Final
 
 import msgspec
 
-from checkers.register_models import Registers
+from checkers.linearizability.register_models import Registers
 from checkers.values import freeze
 from harness.generator import PENDING, Context, Generator, Pending, unfold
 from harness.op import Op, invoke

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from checkers.rw_register import RwRegister
+from checkers.transactions.rw_register import RwRegister
 from harness.options import Option
 from harness.workload import Workload
 from workloads.append import APPEND, final_generator, generator

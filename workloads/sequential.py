@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from checkers.sequential import Sequential
+from checkers.ordering.sequential import Sequential
 from harness import generator as gen
 from harness.generator import PENDING, Context, Pending
 from harness.op import Op, invoke

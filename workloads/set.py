@@ -17,9 +17,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from checkers.durability import Durability
-from checkers.set_basic import SetAtTheEnd
-from checkers.set_full import SetFull
+from checkers.collections.set_basic import SetAtTheEnd
+from checkers.collections.set_full import SetFull
+from checkers.replicas.durability import Durability
 from harness import generator as gen
 from harness.op import Op, invoke
 from harness.options import Option

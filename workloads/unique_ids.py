@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from checkers.unique_ids import UniqueIds
+from checkers.collections.unique_ids import UniqueIds
 from harness import generator as gen
 from harness.op import invoke
 from harness.workload import Workload

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from checkers.watch import Watch
+from checkers.ordering.watch import Watch
 from harness import generator as gen
 from harness.generator import PENDING, Context, Pending
 from harness.op import Op, invoke

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from checkers.write_skew import WriteSkew
+from checkers.transactions.write_skew import WriteSkew
 from harness import generator as gen
 from harness.op import Op, invoke
 from harness.options import Option

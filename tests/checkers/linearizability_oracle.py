@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 
-from checkers.linearizable_model import ILLEGAL, Model, Operation, State
+from checkers.linearizability.linearizable_model import ILLEGAL, Model, Operation, State
 
 
 def linearizable(model: Model, operations: Sequence[Operation]) -> bool:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from checkers.linearizable_model import NEVER, Operation
-from checkers.register_columns import CAS, READ, WRITE, RegisterColumns, group
+from checkers.linearizability.linearizable_model import NEVER, Operation
+from checkers.linearizability.register_columns import CAS, READ, WRITE, RegisterColumns, group
 from harness.history import INFO, OK
 
 KINDS = {"read": READ, "write": WRITE, "cas": CAS}

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise, permutations, product
 from typing import Any
 
-from checkers.cycle_kinds import Step, classify, name_of
-from checkers.dependency_graph import PROCESS, REALTIME, RW, WR, WW
+from checkers.transactions.cycle_kinds import Step, classify, name_of
+from checkers.transactions.dependency_graph import PROCESS, REALTIME, RW, WR, WW
 from tests.checkers.rw_oracle import writes
 from tests.checkers.txn_graph_oracle import _numbered, _simple_cycles
 from tests.checkers.txn_oracle import Txn, transactions

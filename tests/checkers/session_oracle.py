@@ -1,6 +1,6 @@
 """The session guarantees of list-append by definition, op by op, for a few transactions.
 
-What the client did is compared pair by pair, with sets of elements; see `checkers.list_append_sessions` for the
+What the client did is compared pair by pair, with sets of elements; see `list_append_sessions` for the
 definitions. `fail` never happened; `info` happened if an `ok` read shows one of its elements.
 """
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from checkers.activity import Activity
+from checkers.running.activity import Activity
 from harness.verdict import Verdict
 from tests.checkers.histories import asked, fault, history
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from checkers.bank import Bank
+from checkers.collections.bank import Bank
 from harness.history import HistoryError
 from tests.checkers.histories import asked, history
 from tests.checkers.small_histories import Call, explained, records_of, timings

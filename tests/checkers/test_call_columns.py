@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from checkers.call_columns import CallColumns, calls_of
+from checkers.linearizability.call_columns import CallColumns, calls_of
 from harness.history import FAIL, INFO, OK
 from harness.value_columns import NIL, NO_NUMBER, NUMBER, PAIR
 from tests.checkers.histories import history

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from checkers.rw_register import RwRegister
+from checkers.transactions.rw_register import RwRegister
 from harness.checker import CheckOptions
 from harness.history import History
 from harness.verdict import Verdict

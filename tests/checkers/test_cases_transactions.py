@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from checkers import models
-from checkers.list_append import ListAppend
+from checkers.transactions.list_append import ListAppend
 from harness.checker import CheckOptions
 from harness.history import History
 from harness.verdict import Verdict

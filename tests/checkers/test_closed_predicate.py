@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from checkers import models
-from checkers.predicate_closed import ClosedPredicate
+from checkers.transactions.predicate_closed import ClosedPredicate
 from harness.checker import CheckOptions
 from harness.history import History, HistoryError
 from harness.op import Op

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from checkers.convergence import Convergence
+from checkers.replicas.convergence import Convergence
 from harness.history import History
 from harness.op import Op
 from tests.checkers.histories import asked

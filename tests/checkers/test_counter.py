@@ -15,8 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from checkers import counter as counter_module
-from checkers.counter import Counter
+from checkers.collections import counter as counter_module
+from checkers.collections.counter import Counter
 from harness.history import HistoryError
 from tests.checkers.histories import asked, history
 from tests.checkers.small_histories import Call, explained, records_of, timings

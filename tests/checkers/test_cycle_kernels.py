@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from checkers.cycle_kernels import SELF, refine
-from checkers.dependency_graph import REALTIME, WW
+from checkers.transactions.cycle_kernels import SELF, refine
+from checkers.transactions.dependency_graph import REALTIME, WW
 
 EXAMPLES = int(os.environ.get("FAULTLINE_EXAMPLES", "600"))
 NODES = 7

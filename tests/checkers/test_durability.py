@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from checkers.durability import Durability
+from checkers.replicas.durability import Durability
 from tests.checkers.histories import asked, fault, history
 
 EXAMPLES = int(os.environ.get("FAULTLINE_EXAMPLES", "600"))

@@ -15,19 +15,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from checkers.lin_bag import Bag
-from checkers.lin_calls import DataType, calls_of
-from checkers.lin_checker import LinearizableType
-from checkers.lin_counter import Counter
-from checkers.lin_fenced_lock import FencedLock
-from checkers.lin_fifo import FifoQueue
-from checkers.lin_log import Log
-from checkers.lin_multi_register import MultiRegister
-from checkers.lin_mutex import Mutex, OwnedMutex
-from checkers.lin_set import Set
-from checkers.lin_stack import Stack
-from checkers.linearizable_model import Budget
-from checkers.linearizable_search import search
+from checkers.linearizability.lin_bag import Bag
+from checkers.linearizability.lin_calls import DataType, calls_of
+from checkers.linearizability.lin_checker import LinearizableType
+from checkers.linearizability.lin_counter import Counter
+from checkers.linearizability.lin_fenced_lock import FencedLock
+from checkers.linearizability.lin_fifo import FifoQueue
+from checkers.linearizability.lin_log import Log
+from checkers.linearizability.lin_multi_register import MultiRegister
+from checkers.linearizability.lin_mutex import Mutex, OwnedMutex
+from checkers.linearizability.lin_set import Set
+from checkers.linearizability.lin_stack import Stack
+from checkers.linearizability.linearizable_model import Budget
+from checkers.linearizability.linearizable_search import search
 from harness.glossary import ANOMALIES
 from tests.checkers import lin_types
 from tests.checkers.histories import asked

@@ -16,11 +16,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checkers import register_anomalies
-from checkers.key_value_model import KeyValue
-from checkers.linearizable import Linearizable
-from checkers.linearizable_calls import calls_by_object
-from checkers.register_model import Register
+from checkers.linearizability import register_anomalies
+from checkers.linearizability.key_value_model import KeyValue
+from checkers.linearizability.linearizable import Linearizable
+from checkers.linearizability.linearizable_calls import calls_by_object
+from checkers.linearizability.register_model import Register
 from harness.history import History, HistoryError
 from tests.checkers.histories import asked, history
 from tests.checkers.linearizability_oracle import linearizable

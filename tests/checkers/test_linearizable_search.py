@@ -9,9 +9,9 @@ from __future__ import annotations
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from checkers.linearizable_model import NEVER, Budget, Operation
-from checkers.linearizable_search import EXACT, FEW, UNLIMITED, Uses, _Search, search
-from checkers.register_model import Register
+from checkers.linearizability.linearizable_model import NEVER, Budget, Operation
+from checkers.linearizability.linearizable_search import EXACT, FEW, UNLIMITED, Uses, _Search, search
+from checkers.linearizability.register_model import Register
 from tests.checkers.linearizability_oracle import linearizable
 
 VALUES = st.sampled_from([None, 1, 2])

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from checkers import models
-from checkers.list_append import ListAppend
+from checkers.transactions.list_append import ListAppend
 from harness.checker import CheckOptions
 from harness.errors import UsageError
 from harness.history import History, HistoryError
@@ -17,7 +17,7 @@ from tests.checkers.txn_histories import random_append_history
 
 A = "append"
 FINER = {"OTV", "fractured-read", "causality-violation", "prefix-violation", "session-causality", "long-fork"}
-"""What else a cycle may be, see checkers.list_append_levels."""
+"""What else a cycle may be, see checkers.transactions.list_append_levels."""
 
 
 def ran(*txns: tuple[Any, ...]) -> list[dict[str, Any]]:

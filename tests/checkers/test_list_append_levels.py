@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from checkers import models
-from checkers.list_append import ListAppend
+from checkers.transactions.list_append import ListAppend
 from harness.checker import CheckOptions
 from harness.history import History
 from harness.verdict import Verdict

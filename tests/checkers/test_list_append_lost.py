@@ -10,10 +10,10 @@ from typing import Any
 
 from hypothesis import given, settings
 
-from checkers import list_append_lost
-from checkers.list_append import ListAppend
-from checkers.list_append_versions import version_orders
-from checkers.txn_columns import columns_of
+from checkers.transactions import list_append_lost
+from checkers.transactions.list_append import ListAppend
+from checkers.transactions.list_append_versions import version_orders
+from checkers.transactions.txn_columns import columns_of
 from harness.checker import CheckOptions
 from harness.history import History
 from harness.verdict import Verdict
@@ -72,7 +72,7 @@ def test_the_readers_own_append_shows_nothing_of_the_others() -> None:
 
 
 def lost_by_definition(ops: list[dict[str, Any]]) -> set[tuple[Any, Any]]:
-    """(key, value) of every lost append: the docstring of `checkers.list_append_lost`, read literally."""
+    """(key, value) of every lost append: the docstring of `checkers.transactions.list_append_lost`, read literally."""
     begins: dict[Any, int] = {}
     txns: list[tuple[str, int, int, list[Any]]] = []
     for place, op in enumerate(ops):

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from checkers import models
-from checkers.list_append import ListAppend
+from checkers.transactions.list_append import ListAppend
 from harness.checker import CheckOptions
 from harness.history import History
 from tests.checkers import txn_oracle

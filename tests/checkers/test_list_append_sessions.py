@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from checkers import list_append_sessions
-from checkers.list_append import ListAppend
-from checkers.list_append_versions import version_orders
-from checkers.txn_columns import READ, columns_of
+from checkers.transactions import list_append_sessions
+from checkers.transactions.list_append import ListAppend
+from checkers.transactions.list_append_versions import version_orders
+from checkers.transactions.txn_columns import READ, columns_of
 from harness.checker import CheckOptions
 from harness.history import History
 from tests.checkers.session_oracle import broken_guarantees

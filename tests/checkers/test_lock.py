@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from checkers.lock import Lock
+from checkers.ordering.lock import Lock
 from harness.history import History, HistoryError
 from harness.op import Op
 from tests.checkers.histories import asked, history

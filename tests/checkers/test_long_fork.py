@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from checkers.long_fork import LongFork
+from checkers.transactions.long_fork import LongFork
 from harness.checker import CheckOptions
 from harness.history import History, HistoryError
 from harness.op import Op

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from checkers.monotonic import Monotonic
+from checkers.ordering.monotonic import Monotonic
 from harness.checker import CheckOptions
 from harness.history import History, HistoryError
 from harness.op import Op

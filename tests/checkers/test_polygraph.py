@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from benchmarks.polygraph import history_of
-from checkers import polygraph_clauses
-from checkers.dependency_graph import PASS, PROCESS, RW, WR, WW, Graph
-from checkers.polygraph import Answer, Must, OpenKeys, decide
-from checkers.polygraph_clauses import Clauses, contradictory_part
-from checkers.rw_register_edges import known_dependencies, open_keys
-from checkers.rw_register_versions import versions_of
-from checkers.txn_columns import Form, columns_of
+from checkers.transactions import polygraph_clauses
+from checkers.transactions.dependency_graph import PASS, PROCESS, RW, WR, WW, Graph
+from checkers.transactions.polygraph import Answer, Must, OpenKeys, decide
+from checkers.transactions.polygraph_clauses import Clauses, contradictory_part
+from checkers.transactions.rw_register_edges import known_dependencies, open_keys
+from checkers.transactions.rw_register_versions import versions_of
+from checkers.transactions.txn_columns import Form, columns_of
 from harness.history import History
 
 

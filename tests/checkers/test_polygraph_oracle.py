@@ -18,10 +18,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from checkers import polygraph_clauses
-from checkers.cycle_kinds import G0, G1C, G2, NONADJACENT, SINGLE, classify
-from checkers.dependency_graph import PROCESS, RW, WR, WW, Graph, before_all, graph_of, realtime_edges
-from checkers.polygraph import Answer, Must, OpenKeys, decide
+from checkers.transactions import polygraph_clauses
+from checkers.transactions.cycle_kinds import G0, G1C, G2, NONADJACENT, SINGLE, classify
+from checkers.transactions.dependency_graph import PROCESS, RW, WR, WW, Graph, before_all, graph_of, realtime_edges
+from checkers.transactions.polygraph import Answer, Must, OpenKeys, decide
 
 EXAMPLES = int(os.environ.get("FAULTLINE_EXAMPLES", "600"))
 thorough = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from checkers.predicate import Predicate
+from checkers.transactions.predicate import Predicate
 from harness.checker import CheckOptions
 from harness.history import History, HistoryError
 from harness.op import Op

@@ -11,11 +11,11 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from checkers.linearizable import Linearizable
-from checkers.linearizable_calls import Call, Calls, calls_by_object
-from checkers.linearizable_model import NEVER
-from checkers.register_lost_writes import LostWrite, LostWrites
-from checkers.register_model import Register
+from checkers.linearizability.linearizable import Linearizable
+from checkers.linearizability.linearizable_calls import Call, Calls, calls_by_object
+from checkers.linearizability.linearizable_model import NEVER
+from checkers.linearizability.register_lost_writes import LostWrite, LostWrites
+from checkers.linearizability.register_model import Register
 from harness.history import FAIL, OK, History
 from harness.verdict import Anomaly
 from tests.checkers.histories import asked, history
@@ -144,7 +144,7 @@ def action(call: Call) -> Any:
 
 
 def check_by_definition(register: Calls, claimed: LostWrite) -> None:
-    """The docstring of `checkers.register_lost_writes`, condition by condition, by looking at every call."""
+    """The docstring of `register_lost_writes`, condition by condition, by looking at every call."""
     may = [call for call in register.calls if call.outcome != FAIL]
     done = [call for call in may if call.outcome == OK]
     puts = [call for call in may if action(call)[0] != "read"]

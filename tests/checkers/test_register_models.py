@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checkers.causal import Causal
-from checkers.register_models import Registers
+from checkers.linearizability.register_models import Registers
+from checkers.ordering.causal import Causal
 from harness.checker import CheckOptions
 from harness.history import History
 from tests.checkers.histories import asked, history

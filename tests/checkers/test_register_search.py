@@ -15,12 +15,12 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from checkers import register_search
-from checkers.linearizable_model import NEVER, Budget, Operation
-from checkers.linearizable_search import search
-from checkers.register_model import Register
-from checkers.register_search import EXACT, FEW, FREE, Beam, RegisterSearch, Walk
-from checkers.register_walk import A_EVENT, A_STEPS, H_STOP, INVALID, PAUSED, VALID
+from checkers.linearizability import register_search
+from checkers.linearizability.linearizable_model import NEVER, Budget, Operation
+from checkers.linearizability.linearizable_search import search
+from checkers.linearizability.register_model import Register
+from checkers.linearizability.register_search import EXACT, FEW, FREE, Beam, RegisterSearch, Walk
+from checkers.linearizability.register_walk import A_EVENT, A_STEPS, H_STOP, INVALID, PAUSED, VALID
 from tests.checkers.linearizability_oracle import linearizable
 from tests.checkers.register_operations import columns_of, registers, until
 

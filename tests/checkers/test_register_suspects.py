@@ -13,11 +13,11 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from checkers.linearizable_calls import calls_at, calls_by_object
-from checkers.register_anomalies import Named, find, find_among
-from checkers.register_columns import columns_of
-from checkers.register_model import Register
-from checkers.register_suspects import suspects
+from checkers.linearizability.linearizable_calls import calls_at, calls_by_object
+from checkers.linearizability.register_anomalies import Named, find, find_among
+from checkers.linearizability.register_columns import columns_of
+from checkers.linearizability.register_model import Register
+from checkers.linearizability.register_suspects import suspects
 from harness.history import History
 
 EXAMPLES = int(os.environ.get("FAULTLINE_EXAMPLES", "600"))

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from checkers.linearizable_model import NEVER, Operation
-from checkers.register_columns import CAS, READ, WRITE, RegisterColumns, group
-from checkers.register_model import Register
-from checkers.register_zones import BETWEEN, BROKEN, LINEARIZABLE, UNDECIDED, judge
-from checkers.register_zones_wording import violation_of
+from checkers.linearizability.linearizable_model import NEVER, Operation
+from checkers.linearizability.register_columns import CAS, READ, WRITE, RegisterColumns, group
+from checkers.linearizability.register_model import Register
+from checkers.linearizability.register_zones import BETWEEN, BROKEN, LINEARIZABLE, UNDECIDED, judge
+from checkers.linearizability.register_zones_wording import violation_of
 from harness.history import FAIL, INFO, OK
 from tests.checkers.linearizability_oracle import linearizable
 

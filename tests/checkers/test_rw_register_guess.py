@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from benchmarks.polygraph import history_of
-from checkers.polygraph import Must, decide
-from checkers.rw_register import RwRegister
-from checkers.rw_register_edges import known_dependencies, open_keys
-from checkers.rw_register_guess import order_that_fits
-from checkers.rw_register_versions import versions_of
-from checkers.txn_columns import Form, TxnColumns, columns_of
+from checkers.transactions.polygraph import Must, decide
+from checkers.transactions.rw_register import RwRegister
+from checkers.transactions.rw_register_edges import known_dependencies, open_keys
+from checkers.transactions.rw_register_guess import order_that_fits
+from checkers.transactions.rw_register_versions import versions_of
+from checkers.transactions.txn_columns import Form, TxnColumns, columns_of
 from harness.checker import CheckOptions
 from harness.history import History
 from harness.verdict import Verdict

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from checkers import models, rw_register
-from checkers.rw_register import RwRegister
+from checkers import models
+from checkers.transactions import rw_register
+from checkers.transactions.rw_register import RwRegister
 from harness.checker import CheckOptions
 from harness.history import History
 from harness.verdict import Verdict

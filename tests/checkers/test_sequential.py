@@ -15,8 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from checkers.causal import Causal
-from checkers.sequential import Sequential
+from checkers.ordering.causal import Causal
+from checkers.ordering.sequential import Sequential
 from harness.checker import CheckOptions
 from harness.history import History, HistoryError
 from harness.op import Op

@@ -9,7 +9,7 @@ import os
 
 from hypothesis import HealthCheck, given, settings
 
-from checkers.set_basic import SetAtTheEnd
+from checkers.collections.set_basic import SetAtTheEnd
 from tests.checkers.histories import asked, history
 from tests.checkers.small_histories import Call, records_of
 from tests.checkers.test_set_full import set_histories

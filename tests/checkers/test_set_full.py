@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from checkers.set_full import SetFull
+from checkers.collections.set_full import SetFull
 from harness.history import History, HistoryError
 from tests.checkers.histories import asked, history
 from tests.checkers.small_histories import Call, explained, records_of, timings

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from checkers.split_brain import SplitBrain
+from checkers.replicas.split_brain import SplitBrain
 from harness.history import History, HistoryError
 from harness.op import Op
 from tests.checkers.histories import asked, history

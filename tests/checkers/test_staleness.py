@@ -9,8 +9,8 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from checkers.observations import observations_of
-from checkers.staleness import Staleness, stale_reads
+from checkers.replicas.observations import observations_of
+from checkers.replicas.staleness import Staleness, stale_reads
 from harness.history import History
 from harness.op import Op
 from tests.checkers.histories import asked, history

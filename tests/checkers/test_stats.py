@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from checkers.availability import Availability
-from checkers.stats import Stats
+from checkers.running.availability import Availability
+from checkers.running.stats import Stats
 from harness.history import History
 from tests.checkers.histories import asked, fault, history
 

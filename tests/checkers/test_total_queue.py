@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from checkers.total_queue import TotalQueue
+from checkers.collections.total_queue import TotalQueue
 from harness.history import HistoryError
 from tests.checkers.histories import asked, history
 from tests.checkers.small_histories import Call, records_of, timings

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from checkers.unique_ids import UniqueIds
+from checkers.collections.unique_ids import UniqueIds
 from harness.history import HistoryError
 from tests.checkers.histories import asked, history
 

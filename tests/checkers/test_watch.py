@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from checkers.watch import Watch
+from checkers.ordering.watch import Watch
 from harness.history import History, HistoryError
 from tests.checkers.histories import asked, history
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checkers.write_skew import WriteSkew
+from checkers.transactions.write_skew import WriteSkew
 from harness.history import HistoryError
 from tests.checkers.histories import asked, history
 

@@ -21,8 +21,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from op_lines import as_edn, as_json_lines, random_ops
 
-from checkers.call_columns import calls_of
-from checkers.txn_columns import Form, TxnColumns, columns_of
+from checkers.linearizability.call_columns import calls_of
+from checkers.transactions.txn_columns import Form, TxnColumns, columns_of
 from harness import read_columns
 from harness.errors import UsageError
 from harness.history import History, HistoryError

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from checkers.rw_register import RwRegister
+from checkers.transactions.rw_register import RwRegister
 from harness import generator as gen
 from harness.checker import CheckOptions
 from harness.history import History

@@ -1,0 +1,1 @@
+"""Sets, ids, queues, counters and banks: what was acknowledged has to be there, once."""

@@ -1,0 +1,1 @@
+"""Is there one order of all operations, each at an instant between its call and its return?"""

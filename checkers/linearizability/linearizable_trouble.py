@@ -1,0 +1,67 @@
+"""What is known of a history's objects once they are judged: how many there are, and which have no order."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from checkers.linearizability.linearizable_calls import Call, Calls
+from checkers.linearizability.linearizable_model import NEVER, Outcome, State
+from checkers.linearizability.register_anomalies import Named, find
+from harness.history import FAIL
+
+
+class Trouble(ABC):
+    """One object that is not known to be linearizable. linearizable: False, or None where it is undecided."""
+
+    def __init__(self, linearizable: bool | None) -> None:
+        self.linearizable = linearizable
+
+    @property
+    @abstractmethod
+    def calls(self) -> Calls:
+        """All calls of the object."""
+
+    @property
+    def about(self) -> Calls:
+        """The object's key and title; maybe without its calls."""
+        return self.calls
+
+    def named(self, initial: State) -> Iterator[Named]:
+        """The violations that have a name; of registers only."""
+        return find(self.calls, initial)
+
+    def call_at(self, place: int) -> Call:
+        """The call that was invoked at a place."""
+        return next(call for call in self.calls.calls if call.place == place)
+
+    def in_flight(self, stuck: Call) -> int:
+        """How many other calls were in flight, or of unknown outcome, when a call returned."""
+        return sum(
+            call.place < stuck.end and (call.end > stuck.end or call.returned == NEVER)
+            for call in self.calls.calls
+            if call.outcome != FAIL and call is not stuck
+        )
+
+    @abstractmethod
+    def explained(self) -> Outcome:
+        """How far an order exists."""
+
+    @abstractmethod
+    def shrunk(self, stuck: Call) -> list[int]:
+        """Records of the calls up to the one that has no place, without those reads that are not needed to show it."""
+
+
+@dataclass
+class Objects:
+    """All objects of a history, judged. troubles: those not known to be linearizable, one by one.
+
+    operations: calls that happened or may have. crashed: those of unknown outcome.
+    """
+
+    count: int
+    operations: int
+    crashed: int
+    troubles: Iterator[Trouble]
+    configurations_max: int

@@ -1,0 +1,1 @@
+"""What clients saw, one after the other: monotonic, causal, sequential, locks, watches."""

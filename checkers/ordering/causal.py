@@ -1,0 +1,176 @@
+"""Causal consistency of registers: whoever sees an effect sees its cause.
+
+    read  [k, null] → ok [k, v]     write [k, v]     cas [k, [old, new]]
+    read-init                       a read; 0 counts as never written
+
+Causal order (co) is each client's own order and who read whose write, and what follows from both. Where every value is
+written once, causal consistency is the absence of a few patterns (Bouajjani, Enea, Guerraoui and Hamza, "On verifying
+causal consistency", POPL 2017, section 3), all found in polynomial time:
+
+    CyclicCO         an op comes before itself
+    WriteCOInitRead  a read finds nothing, though a write of the key came before it
+    garbage-read     a read finds what nobody wrote (the paper's ThinAirRead)
+    WriteCORead      a read finds a value, though another write of the key came between
+
+and with the option variant=ccv (causal convergence) `CyclicCF`, clients that saw two writes in different orders for
+good; with variant=cm (causal memory) `WriteHBInitRead` and `CyclicHB`, one client that saw writes in an order that
+contradicts itself.
+
+The default, variant=cc, is what every causally consistent store promises. Jepsen's `causal` test (one register;
+read-init, write 1, read, write 2, read by each client) is a case of it. A stronger model that is asked is judged too:
+see `checkers.ordering.sequential`.
+
+Cost: O(n × sessions) for cc and ccv, a few rounds of that for each session for cm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from checkers import models
+from checkers.client_calls import calls_of
+from checkers.findings import ALWAYS, Finding, verdict_of
+from checkers.ordering.sequential import FS, Sequential, keeps_sessions, parsed_ops, single_reads, unjudged
+from checkers.ordering.session_ops import INITIAL, ByChain, Clocks, SessionOp, SessionOps, session_ops
+from checkers.values import freeze, show
+from harness.checker import CheckOptions
+from harness.history import History
+from harness.verdict import Anomaly, Verdict
+
+VARIANTS = ("cc", "ccv", "cm")
+DEFAULT_MODEL = "strong-session-causal-cerone"
+
+
+class Causal:
+    """See the module's docstring."""
+
+    name = "causal"
+
+    def check(self, history: History, options: CheckOptions) -> Verdict:
+        """Judge one of VARIANTS, and stronger models that are asked. Raises HistoryError for another shape."""
+        asked = options.model or DEFAULT_MODEL
+        variant = options.workload.get("variant") or "cc"
+        initial = freeze(options.workload.get("initial"), -1)
+        ops, aborted = parsed_ops(calls_of(history, FS))
+        found = session_ops(ops, aborted, initial)
+        evidence = ALWAYS if keeps_sessions(asked) or _canonical(asked) == "causal" else "G-single-item-process"
+        findings = list(single_reads(found))
+        undecided = unjudged(found)
+        if not undecided:
+            findings += [Finding(anomaly, evidence) for anomaly in bad_patterns(found, variant)]
+        strong = keeps_sessions(asked) and "serializable" in models.weaker(_canonical(asked))
+        if strong and not findings and not undecided:
+            return Sequential().check(history, options)
+        stats: dict[str, Any] = {
+            "operations": len(found.ops),
+            "keys": len({op.key for op in found.ops}),
+            "sessions": len(found.chains),
+            "variant": variant,
+        }
+        return verdict_of(self.name, findings, options, model=asked, undecided=undecided, stats=stats)
+
+
+def _canonical(model: str) -> str:
+    return models.canonical(model)
+
+
+def bad_patterns(found: SessionOps, variant: str) -> Iterator[Anomaly]:
+    """Every pattern of the variant, one anomaly for each read that shows it; circles once."""
+    clocks = Clocks(found, found.edges)
+    if clocks.cycle:
+        yield _circle("CyclicCO", found, clocks.cycle, "came to be because of the one before it")
+        return
+    writes = ByChain(found, clocks, (op for ops in found.writes.values() for op in ops))
+    bad = False
+    for read, writer in found.source.items():
+        anomaly = _overlooked(found, clocks, writes, read, writer, "CO")
+        if anomaly is not None:
+            bad = True
+            yield anomaly
+    if variant == "ccv" and not bad:
+        conflicts = {
+            (other, writer)
+            for read, writer in found.source.items()
+            if writer != INITIAL
+            for other in writes.last_before(found.ops[read].key, read, clocks, skip=writer)
+        }
+        circle = Clocks(found, [*found.edges, *sorted(conflicts)]).cycle
+        if circle:
+            yield _circle("CyclicCF", found, circle, "must have been applied, or done, before the next")
+    if variant == "cm" and not bad:
+        yield from _causal_memory(found, clocks)
+
+
+def _overlooked(
+    found: SessionOps, clocks: Clocks, writes: ByChain, read: int, writer: int, order: str
+) -> Anomaly | None:
+    """A write of the key that came between the write that was read, or nothing, and the read."""
+    key = found.ops[read].key
+    for other in writes.last_before(key, read, clocks, skip=writer):
+        if writer == INITIAL:
+            return _between(f"Write{order}InitRead", found, read, None, other)
+        if clocks.before(writer, other):
+            return _between(f"Write{order}Read", found, read, writer, other)
+    return None
+
+
+def _causal_memory(found: SessionOps, clocks: Clocks) -> Iterator[Anomaly]:
+    """For each session: what its reads, in their order, say about the order in which it saw the writes (hb)."""
+    for chain in found.chains:
+        end = chain[-1]
+        past = {op for op in range(len(found.ops)) if op == end or clocks.before(op, end)}
+        own = [op for op in chain if op in found.source]
+        edges = [(one, other) for one, other in found.edges if one in past and other in past]
+        known = set(edges)
+        while True:
+            happened = Clocks(found, edges)
+            if happened.cycle:
+                yield _circle("CyclicHB", found, happened.cycle, "must have been seen before the next by one client")
+                break
+            writes = ByChain(found, happened, (op for op in sorted(past) if found.ops[op].writes))
+            new = set()
+            wrong = None
+            for read in own:
+                writer = found.source[read]
+                for other in writes.last_before(found.ops[read].key, read, happened, skip=writer):
+                    if writer == INITIAL:
+                        wrong = wrong or _between("WriteHBInitRead", found, read, None, other)
+                    elif not happened.before(other, writer):
+                        new.add((other, writer))
+            if wrong is not None:
+                yield wrong
+                break
+            if not new - known:
+                break
+            edges += sorted(new - known)
+            known |= new
+
+
+def _between(kind: str, found: SessionOps, read: int, writer: int | None, other: int) -> Anomaly:
+    parts = [found.ops[place] for place in (read, writer, other) if place is not None]
+    reader, later = found.ops[read], found.ops[other]
+    after = "nothing" if writer is None else f"what {found.ops[writer].text.split(' at key ')[0]}"
+    sentence = (
+        f"{reader.text[0].upper()}{reader.text[1:]}: it found {after}, although {later.text}, and that came before "
+        "this read, by what clients did one after the other and by what they read from each other"
+        + (": the effect was seen without its cause." if writer is None else ", and after what was found.")
+    )
+    return _anomaly(kind, parts, sentence, reader.key)
+
+
+def _circle(kind: str, found: SessionOps, circle: list[int], words: str) -> Anomaly:
+    ops = [found.ops[op] for op in circle]
+    shown = "; ".join(op.text for op in ops[:12])
+    return _anomaly(kind, ops, f"Each of these {words}, round in a circle: {shown}.", None)
+
+
+def _anomaly(kind: str, ops: list[SessionOp], sentence: str, key: Any) -> Anomaly:
+    records = sorted({record for op in ops for record in op.call.records})
+    return Anomaly(
+        kind,
+        sorted({op.call.record for op in ops}),
+        sentence,
+        key=None if key is None else show(key),
+        sub_history=records,
+    )

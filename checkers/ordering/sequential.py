@@ -1,0 +1,356 @@
+"""Sequential consistency of registers: does one order of all ops keep each client's own and explain every read?
+
+    read  [k, null] → ok [k, v]     write [k, v]     cas [k, [old, new]]      also without keys: read null → ok v
+    write k, read k → ok [k, [v3, v2, v1]]     Jepsen's `sequential`: a write puts the subkeys of k one after the other,
+                                               a read looks at them in reverse; nothing may be missing after something
+
+Realtime does not count, so unlike linearizability it can't be judged key by key. Deciding it is NP-complete even where
+every read names its write (Gibbons and Korach, "Testing Shared Memories", SIAM J. Comput. 1997, VSC-read). So:
+
+1. What must be: session order, reads-from; a write that comes before a read of another write comes before that one
+   too; a write that comes after the one that was read comes after the read. Repeated until nothing is added; a circle
+   proves that there is no order (`nonsequential`). Polynomial, and all that ever shows in practice.
+2. Else an order is sought, op by op, the one that was invoked first of those that may come next, and back where it
+   leads nowhere; within a budget of time: `unknown` beyond it.
+
+`decide_sequential` is the same for calls that somebody else has parsed. Values must be unique for their key.
+Cost: rounds × edges × chains for the first (two or three rounds); the second is linear where no step back is needed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from checkers import models
+from checkers.client_calls import ClientCall, calls_of
+from checkers.findings import ALWAYS, Finding, verdict_of
+from checkers.linearizability.linearizable import Linearizable
+from checkers.ordering.session_ops import INITIAL, ByChain, Clocks, SessionOp, SessionOps, session_ops
+from checkers.values import freeze, show
+from harness.checker import CheckOptions
+from harness.history import FAIL, OK, History, HistoryError
+from harness.verdict import Anomaly, Verdict
+
+NONSEQUENTIAL = "nonsequential"
+FS = ("read", "write", "cas", "read-init")
+
+
+@dataclass(frozen=True)
+class Decision:
+    """holds: None where the budget ran out. circle: the ops that prove that it does not, each before the next.
+
+    order: the ops of an order that fits, where there is one.
+    """
+
+    holds: bool | None
+    circle: tuple[SessionOp, ...] = ()
+    order: tuple[SessionOp, ...] = ()
+
+
+class Sequential:
+    """See the module's docstring."""
+
+    name = "sequential"
+
+    def check(self, history: History, options: CheckOptions) -> Verdict:
+        """Judge against `options.model` (sequential by default). Raises HistoryError for a value of another shape."""
+        asked = options.model or "sequential"
+        initial = freeze(options.workload.get("initial"), -1)
+        ops, aborted = parsed_ops(calls_of(history, FS))
+        found = session_ops(ops, aborted, initial)
+        findings = [*single_reads(found)]
+        undecided = unjudged(found)
+        stats: dict[str, Any] = {"operations": len(found.ops), "keys": len({op.key for op in found.ops})}
+        if not found.ambiguous:
+            decision = decide(found, options.time_budget_s)
+            if decision.holds is False:
+                counts = ALWAYS if keeps_sessions(asked) else "G2-item-process"
+                findings.append(Finding(_anomaly(decision.circle or tuple(found.ops)), counts))
+            elif decision.holds is None:
+                undecided.append("the search for an order ran out of its time: nobody knows whether there is one")
+            elif not keeps_sessions(asked):
+                pass
+            elif models.needs_realtime(asked) and not findings:
+                return Linearizable().check(history, options)
+        return verdict_of(self.name, findings, options, model=asked, undecided=undecided, stats=stats)
+
+
+def keeps_sessions(model: str) -> bool:
+    """Whether a model binds each client's own order."""
+    return model in ("sequential", "linearizable") or models.canonical(model).startswith(("strong-", models.STRICT))
+
+
+def decide_sequential(
+    ops: Sequence[SessionOp],
+    aborted: Iterable[SessionOp] = (),
+    *,
+    initial: Hashable = None,
+    time_budget_s: float = 60.0,
+) -> Decision:
+    """Whether ok ops, and writes of unknown outcome, in the order of their invocations, are sequentially consistent.
+
+    Of all keys together: it can't be decided key by key. aborted: writes that failed (reading one is a violation).
+    """
+    found = session_ops(ops, aborted, initial)
+    if found.garbage or found.failed:
+        wrong = [*found.garbage, *(place for place, _ in found.failed)]
+        return Decision(False, tuple(found.ops[place] for place in wrong[:1]))
+    return Decision(None) if found.ambiguous else decide(found, time_budget_s)
+
+
+def decide(found: SessionOps, time_budget_s: float) -> Decision:
+    """The same for ops that are linked. Reads of values that nobody wrote are taken as if they were not there."""
+    deadline = time.monotonic() + time_budget_s
+    edges = list(found.edges)
+    known = set(edges)
+    while True:
+        clocks = Clocks(found, edges)
+        if clocks.cycle:
+            return Decision(False, tuple(found.ops[op] for op in clocks.cycle))
+        new = _implied(found, clocks) - known
+        if not new:
+            break
+        known |= new
+        edges += sorted(new)
+        if time.monotonic() > deadline:
+            return Decision(None)
+    order = _some_order(found, edges, deadline)
+    if order is None:
+        return Decision(None)
+    return Decision(bool(order) or not found.ops, (), tuple(found.ops[op] for op in order))
+
+
+def _implied(found: SessionOps, clocks: Clocks) -> set[tuple[int, int]]:
+    """What the known order implies: pairs (earlier, later) that are not in it yet."""
+    new: set[tuple[int, int]] = set()
+    writes = ByChain(found, clocks, (op for ops in found.writes.values() for op in ops))
+    for read, writer in found.source.items():
+        key = found.ops[read].key
+        if writer == INITIAL:
+            new |= {(read, first) for first in writes.firsts(key) if first != read and not clocks.before(read, first)}
+            continue
+        for other in writes.last_before(key, read, clocks, skip=writer):
+            if not clocks.before(other, writer):
+                new.add((other, writer))
+    last_reads: dict[int, list[int]] = {}
+    for writer, readers in found.readers.items():
+        by_chain: dict[int, int] = {}
+        for read in readers:
+            by_chain[int(clocks.chain[read])] = read
+        last_reads[writer] = list(by_chain.values())
+    for ops in found.writes.values():
+        for later in ops:
+            for writer in writes.last_before(found.ops[later].key, later, clocks):
+                for read in last_reads.get(writer, ()):
+                    if read != later and not clocks.before(read, later):
+                        new.add((read, later))
+    return new
+
+
+def _some_order(found: SessionOps, edges: list[tuple[int, int]], deadline: float) -> list[int] | None:
+    """Depth first over which op comes next; [] where there is no order, None where time ran out.
+
+    Reads that may come next are taken at once: that can't hurt. States that led nowhere are remembered.
+    """
+    count = len(found.ops)
+    after: list[list[int]] = [[] for _ in range(count)]
+    waits = [0] * count
+    for source, target in edges:
+        after[source].append(target)
+        waits[target] += 1
+    unread = [len(found.readers.get(op, ())) for op in range(count)]
+    unread_initial: dict[Hashable, int] = {}
+    for read, writer in found.source.items():
+        if writer == INITIAL and not found.ops[read].writes:
+            unread_initial[found.ops[read].key] = unread_initial.get(found.ops[read].key, 0) + 1
+    holds: dict[Hashable, int] = {}
+    order: list[int] = []
+    ready = {op for op in range(count) if not waits[op]}
+    dead: set[tuple[frozenset[int], tuple[tuple[Hashable, int], ...]]] = set()
+
+    def may(op: int) -> bool:
+        action = found.ops[op]
+        current = holds.get(action.key, INITIAL)
+        if action.reads and op in found.source and found.source[op] != current:
+            return False
+        if not action.writes:
+            return True
+        left = unread_initial.get(action.key, 0) if current == INITIAL else unread[current]
+        return left - (1 if action.reads and current != INITIAL else 0) <= 0
+
+    def do(op: int) -> int | None:
+        action = found.ops[op]
+        ready.discard(op)
+        order.append(op)
+        source = found.source.get(op)
+        if source is not None and source != INITIAL:
+            unread[source] -= 1
+        elif source == INITIAL and not action.writes:
+            unread_initial[action.key] -= 1
+        before = holds.get(action.key)
+        if action.writes:
+            holds[action.key] = op
+        for later in after[op]:
+            waits[later] -= 1
+            if not waits[later]:
+                ready.add(later)
+        return before
+
+    def undo(op: int, before: int | None) -> None:
+        action = found.ops[op]
+        for later in after[op]:
+            if not waits[later]:
+                ready.discard(later)
+            waits[later] += 1
+        if action.writes:
+            if before is None:
+                del holds[action.key]
+            else:
+                holds[action.key] = before
+        source = found.source.get(op)
+        if source is not None and source != INITIAL:
+            unread[source] += 1
+        elif source == INITIAL and not action.writes:
+            unread_initial[action.key] += 1
+        order.pop()
+        ready.add(op)
+
+    stack: list[tuple[list[int], list[tuple[int, int | None]]]] = []
+    steps = 0
+    done: list[tuple[int, int | None]] = []
+    while True:
+        moved = True
+        while moved:
+            moved = False
+            for op in sorted(ready):
+                if not found.ops[op].writes and may(op):
+                    done.append((op, do(op)))
+                    moved = True
+        if len(order) == count:
+            return order
+        steps += 1
+        if steps % 256 == 0 and time.monotonic() > deadline:
+            return None
+        state = (frozenset(ready), tuple(sorted(holds.items(), key=repr))) if stack and steps > count else None
+        choices = [] if state in dead else sorted((op for op in ready if may(op)), reverse=True)
+        stack.append((choices, done))
+        done = []
+        while stack and not stack[-1][0]:
+            _, undone = stack.pop()
+            if steps > count:
+                dead.add((frozenset(ready), tuple(sorted(holds.items(), key=repr))))
+            for op, before in reversed(undone):
+                undo(op, before)
+        if not stack:
+            return []
+        op = stack[-1][0].pop()
+        done = [(op, do(op))]
+
+
+# -- from histories
+
+
+def parsed_ops(calls: Sequence[ClientCall]) -> tuple[list[SessionOp], list[SessionOp]]:
+    """(ok ops and writes of unknown outcome, failed writes). Raises HistoryError for a value of another shape."""
+    depth = max((len(call.result[1]) for call in calls if is_composite(call)), default=0)
+    keyed = any(_is_pair(call.argument) for call in calls if call.f in ("read", "read-init"))
+    keyed = keyed or (not any(call.f in ("read", "read-init") for call in calls) and _all_pairs(calls))
+    ops: list[SessionOp] = []
+    aborted: list[SessionOp] = []
+    for call in calls:
+        if call.outcome != OK and call.f in ("read", "read-init"):
+            continue
+        made = _composite(call, depth) if depth else [_single(call, keyed)]
+        (aborted if call.outcome == FAIL else ops).extend(made)
+    return ops, aborted
+
+
+def is_composite(call: ClientCall) -> bool:
+    """Whether it is one of Jepsen's reads of several subkeys."""
+    return call.ok and call.f == "read" and _is_pair(call.result) and isinstance(call.result[1], list | tuple)
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, list | tuple) and len(value) == 2
+
+
+def _all_pairs(calls: Sequence[ClientCall]) -> bool:
+    return all(_is_pair(call.argument) and (call.f != "cas" or _is_pair(call.argument[1])) for call in calls)
+
+
+def _composite(call: ClientCall, depth: int) -> list[SessionOp]:
+    """Jepsen's: a write of k is of all its subkeys in order, a read sees them in reverse."""
+    if call.f == "write":
+        key = freeze(call.argument, call.index)
+        return [SessionOp(call, ("list", key, i), False, None, True, ("list", key, i)) for i in range(depth)]
+    if call.f != "read" or not is_composite(call) or len(call.result[1]) != depth:
+        raise HistoryError(f"index {call.record}: expected read [k, [{depth} values]], got {show(call.result)}")
+    key = freeze(call.result[0], call.record)
+    return [
+        SessionOp(call, ("list", key, i), True, None if value is None else ("list", key, i), False, None)
+        for i, value in zip(reversed(range(depth)), call.result[1])
+    ]
+
+
+def _single(call: ClientCall, keyed: bool) -> SessionOp:
+    def split(value: Any, index: int) -> tuple[Hashable, Any]:
+        if not keyed:
+            return None, value
+        if not _is_pair(value):
+            raise HistoryError(f"index {index}: expected [key, value], got {show(value)}")
+        return freeze(value[0], index), value[1]
+
+    if call.f in ("read", "read-init"):
+        key, value = split(call.result, call.record)
+        seen = freeze(value, call.record)
+        return SessionOp(call, key, True, None if call.f == "read-init" and seen == 0 else seen, False, None)
+    key, value = split(call.argument, call.index)
+    if call.f == "cas":
+        if not _is_pair(value):
+            raise HistoryError(f"index {call.index}: a cas needs a value [old, new], not {show(value)}")
+        old, new = freeze(value[0], call.index), freeze(value[1], call.index)
+        return SessionOp(call, key, True, old, old != new, None if old == new else new)
+    return SessionOp(call, key, False, None, True, freeze(value, call.index))
+
+
+# -- findings
+
+
+def single_reads(found: SessionOps) -> Iterable[Finding]:
+    """Reads of what nobody wrote, or of what failed."""
+    for place in found.garbage:
+        op = found.ops[place]
+        sentence = f"{op.text[0].upper()}{op.text[1:]}, which nobody ever wrote there."
+        anomaly = Anomaly("garbage-read", [op.call.record], sentence, key=op.key, sub_history=op.call.records)
+        yield Finding(anomaly, ALWAYS)
+    for place, writer in found.failed:
+        op = found.ops[place]
+        sentence = f"{op.text[0].upper()}{op.text[1:]}, but its write (op {writer.call.record}) failed."
+        records = sorted({*op.call.records, *writer.call.records})
+        ops = sorted({op.call.record, writer.call.record})
+        yield Finding(Anomaly("G1a", ops, sentence, key=op.key, sub_history=records), ALWAYS)
+
+
+def unjudged(found: SessionOps) -> list[str]:
+    """Why the rest can't be judged."""
+    if not found.ambiguous:
+        return []
+    keys = ", ".join(show(key) for key in found.ambiguous[:5])
+    return [f"a value may have been written twice to a key (such as {keys}): values must be unique for their key"]
+
+
+def _anomaly(circle: tuple[SessionOp, ...]) -> Anomaly:
+    shown = [op.text for op in circle[:12]]
+    sentence = (
+        "There is no order of all operations that keeps each client's own and explains every read: each of these must "
+        f"come before the next, round in a circle: {'; '.join(shown)}{' ...' if len(circle) > 12 else ''}."
+    )
+    return Anomaly(
+        NONSEQUENTIAL,
+        sorted({op.call.record for op in circle}),
+        sentence,
+        sub_history=sorted({record for op in circle for record in op.call.records}),
+    )

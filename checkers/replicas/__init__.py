@@ -1,0 +1,1 @@
+"""Do the nodes agree: split brain, convergence, staleness, durability."""

@@ -1,0 +1,478 @@
+"""The search for cycles over row-compressed columns (CSR), compiled: components by kinds of edges, and shortest cycles.
+
+A CSR here is first: int64[nodes + 1], target: int32[e], kind: int8[e], the edges of each node in the order of their
+kinds. `allowed` is a set of kinds as bits. Nodes below `solid` are transactions (or their halves), the others are
+virtual and cost no length; neither does an edge of kind SELF, from a transaction's start to its commit.
+
+Sources: R. Tarjan (1972) for the components, without recursion; breadth-first search with edges of length 0 and 1.
+Cost: O(nodes + edges) each; the path searches have a budget of edges.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from checkers.transactions.dependency_graph import PASS, RW
+
+SELF = 6
+DONE = 2**31 - 1
+NO_LENGTH = 2**62
+
+
+@njit(cache=True)
+def adjacency(source, target, nodes):
+    """(first, targets): the graph as rows, without kinds."""
+    first = np.zeros(nodes + 1, np.int64)
+    for edge in range(len(source)):
+        first[source[edge] + 1] += 1
+    for node in range(nodes):
+        first[node + 1] += first[node]
+    fill = first[:-1].copy()
+    targets = np.empty(len(source), np.int32)
+    for edge in range(len(source)):
+        targets[fill[source[edge]]] = target[edge]
+        fill[source[edge]] += 1
+    return first, targets
+
+
+@njit(cache=True)
+def refine(first, target, kind, allowed, within):
+    """Components along allowed edges, inside of those of `within` (-1: not to be looked at).
+
+    Returns (label, count, rank). label: int32[nodes], -1 for a node on no cycle. rank: int32[nodes]: allowed edges
+    inside of `within` never lead to a higher one.
+    """
+    nodes = len(within)
+    label = np.full(nodes, -1, np.int32)
+    rank = np.full(nodes, -1, np.int32)
+    # the turn of each node: 0 before it comes, DONE once its component is known
+    number = np.zeros(nodes, np.int32)
+    stack = np.empty(nodes, np.int32)
+    # for each step of the way from the root: the node, its lowest turn so far, and where it goes on
+    way = np.empty(nodes, np.int32)
+    low = np.empty(nodes, np.int32)
+    onward = np.empty(nodes, np.int64)
+    highest = SELF
+    while highest > 0 and not (allowed & ~(1 << SELF)) >> highest & 1:
+        highest -= 1
+    stacked = 0
+    counter = 0
+    found = 0
+    ranks = 0
+    for root in range(nodes):
+        own = within[root]
+        if number[root] != 0 or own < 0:
+            continue
+        depth = 0
+        node = root
+        counter += 1
+        number[node] = counter
+        lowest = counter
+        stack[stacked] = node
+        stacked += 1
+        edge, end = first[node], first[node + 1]
+        while True:
+            while edge < end:
+                how = kind[edge]
+                other = target[edge]
+                edge += 1
+                if not (allowed >> how) & 1:
+                    if highest < how < SELF:
+                        edge = end
+                    continue
+                if within[other] != own:
+                    continue
+                turn = number[other]
+                if turn == 0:
+                    way[depth], low[depth], onward[depth] = node, lowest, edge
+                    depth += 1
+                    node = int(other)
+                    counter += 1
+                    number[node] = counter
+                    lowest = counter
+                    stack[stacked] = node
+                    stacked += 1
+                    edge, end = first[node], first[node + 1]
+                elif turn < lowest:
+                    lowest = int(turn)
+            if lowest == number[node]:
+                alone = stack[stacked - 1] == node
+                while True:
+                    stacked -= 1
+                    member = stack[stacked]
+                    rank[member] = ranks
+                    number[member] = DONE
+                    if not alone:
+                        label[member] = found
+                    if member == node:
+                        break
+                ranks += 1
+                if not alone:
+                    found += 1
+            if depth == 0:
+                break
+            depth -= 1
+            node, edge = int(way[depth]), int(onward[depth])
+            end = first[node + 1]
+            lowest = min(lowest, int(low[depth]))
+    return label, found, rank
+
+
+@njit(cache=True)
+def inner_edges(source, target, kind, label, new_number):
+    """The edges inside of components as a CSR over the nodes that have a new number, without parallel dependencies.
+
+    Returns (first, source, target, kind, edge): `edge` numbers the edges given. Of several dependencies (ww, wr, rw)
+    between the same two nodes only the weakest is kept.
+    """
+    nodes = 0
+    for node in range(len(new_number)):
+        if new_number[node] >= 0:
+            nodes += 1
+    by_kind = np.zeros(8, np.int64)
+    count = 0
+    for edge in range(len(source)):
+        if label[source[edge]] >= 0 and label[source[edge]] == label[target[edge]]:
+            by_kind[kind[edge] + 1] += 1
+            count += 1
+    for k in range(7):
+        by_kind[k + 1] += by_kind[k]
+    sorted_by_kind = np.empty(count, np.int64)
+    row = np.zeros(nodes + 1, np.int64)
+    for edge in range(len(source)):
+        if label[source[edge]] >= 0 and label[source[edge]] == label[target[edge]]:
+            sorted_by_kind[by_kind[kind[edge]]] = edge
+            by_kind[kind[edge]] += 1
+            row[new_number[source[edge]] + 1] += 1
+    for node in range(nodes):
+        row[node + 1] += row[node]
+    fill = row[:-1].copy()
+    order = np.empty(count, np.int64)
+    for i in range(count):
+        edge = sorted_by_kind[i]
+        node = new_number[source[edge]]
+        order[fill[node]] = edge
+        fill[node] += 1
+    first = np.zeros(nodes + 1, np.int64)
+    out_source = np.empty(count, np.int32)
+    out_target = np.empty(count, np.int32)
+    out_kind = np.empty(count, np.int8)
+    out_edge = np.empty(count, np.int64)
+    seen = np.full(nodes, -1, np.int32)
+    kept = 0
+    for node in range(nodes):
+        for i in range(row[node], row[node + 1]):
+            edge = order[i]
+            other = new_number[target[edge]]
+            if kind[edge] <= PASS:
+                if seen[other] == node:
+                    continue
+                seen[other] = node
+            out_source[kept] = node
+            out_target[kept] = other
+            out_kind[kept] = kind[edge]
+            out_edge[kept] = edge
+            kept += 1
+        first[node + 1] = kept
+    return first, out_source[:kept].copy(), out_target[:kept].copy(), out_kind[:kept].copy(), out_edge[:kept].copy()
+
+
+@njit(cache=True)
+def split_graph(first, target, kind, txns, beyond):
+    """Starts (0..t-1), commits (t..2t-1) and virtual nodes (from 2t on): (first, source, target, kind, edge).
+
+    rw edges leave starts, all others leave commits. rw edges lead to commits, and so do edges of the kinds in `beyond`
+    (as bits); all others lead to starts. `edge`: the place of each edge in the graph given, -1 for a transaction's way
+    from its start to its commit.
+    """
+    nodes = len(first) - 1
+    row = np.zeros(nodes + txns + 1, np.int64)
+    for node in range(nodes):
+        if node < txns:
+            row[node + 1] += 1
+        for edge in range(first[node], first[node + 1]):
+            row[(node if node < txns and kind[edge] == RW else node + txns) + 1] += 1
+    for node in range(nodes + txns):
+        row[node + 1] += row[node]
+    fill = row[:-1].copy()
+    count = row[-1]
+    out_source = np.empty(count, np.int32)
+    out_target = np.empty(count, np.int32)
+    out_kind = np.empty(count, np.int8)
+    out_edge = np.empty(count, np.int64)
+    for node in range(nodes):
+        if node < txns:
+            at = fill[node]
+            fill[node] += 1
+            out_source[at], out_target[at], out_kind[at], out_edge[at] = node, node + txns, SELF, -1
+        for edge in range(first[node], first[node + 1]):
+            begin = node if node < txns and kind[edge] == RW else node + txns
+            to_commit = target[edge] >= txns or kind[edge] == RW or kind[edge] == PASS or (beyond >> kind[edge]) & 1
+            at = fill[begin]
+            fill[begin] += 1
+            out_source[at] = begin
+            out_target[at] = target[edge] + txns if to_commit else target[edge]
+            out_kind[at] = kind[edge]
+            out_edge[at] = edge
+    return row, out_source, out_target, out_kind, out_edge
+
+
+@njit(cache=True)
+def candidates(source, target, kind, wanted, label, count, skip):
+    """Edges of the wanted kinds inside of components that are not skipped: (edges, bounds, component of each)."""
+    size = np.zeros(count + 1, np.int64)
+    for edge in range(len(source)):
+        own = label[source[edge]]
+        if (wanted >> kind[edge]) & 1 and own >= 0 and own == label[target[edge]] and not skip[own]:
+            size[own + 1] += 1
+    groups = 0
+    for own in range(count):
+        if size[own + 1]:
+            groups += 1
+        size[own + 1] += size[own]
+    edges = np.empty(size[-1], np.int64)
+    bounds = np.zeros(groups + 1, np.int64)
+    component = np.empty(groups, np.int64)
+    at = 0
+    for own in range(count):
+        if size[own + 1] > size[own]:
+            bounds[at + 1] = size[own + 1]
+            component[at] = own
+            at += 1
+    for edge in range(len(source)):
+        own = label[source[edge]]
+        if (wanted >> kind[edge]) & 1 and own >= 0 and own == label[target[edge]] and not skip[own]:
+            edges[size[own]] = edge
+            size[own] += 1
+    return edges, bounds, component
+
+
+@njit(cache=True)
+def rw_in_a_row(first, source, target, kind, txns, label, count, skip, tried_max):
+    """Some pairs of rw edges of each component of which one leads to where the other begins: (there, onward)."""
+    tried = np.zeros(count, np.int64)
+    there = [np.int64(0) for _ in range(0)]
+    onward = [np.int64(0) for _ in range(0)]
+    for edge in range(len(source)):
+        own = label[source[edge]]
+        if kind[edge] != RW or own < 0 or skip[own] or tried[own] >= tried_max or source[edge] >= txns:
+            continue
+        middle = target[edge]
+        if middle >= txns or label[middle] != own:
+            continue
+        for other in range(first[middle], first[middle + 1]):
+            if kind[other] != RW or target[other] >= txns or label[target[other]] != own:
+                continue
+            tried[own] += 1
+            there.append(np.int64(edge))
+            onward.append(np.int64(other))
+            if tried[own] >= tried_max:
+                break
+    return np.array(there, np.int64), np.array(onward, np.int64)
+
+
+@njit(cache=True)
+def find_mutual(first, source, target, kind, txns, names, status_ok, process, began, completed, timed):
+    """All cycles of two transactions: (one edge, the edge back, or BY_SESSION, BY_TIME), each once."""
+    back_first = np.zeros(txns + 1, np.int64)
+    for edge in range(len(source)):
+        if kind[edge] <= RW and source[edge] < txns and target[edge] < txns:
+            back_first[target[edge] + 1] += 1
+    for node in range(txns):
+        back_first[node + 1] += back_first[node]
+    fill = back_first[:-1].copy()
+    back = np.empty(back_first[-1], np.int64)
+    for edge in range(len(source)):
+        if kind[edge] <= RW and source[edge] < txns and target[edge] < txns:
+            back[fill[target[edge]]] = edge
+            fill[target[edge]] += 1
+    into = np.full(txns, -1, np.int64)
+    whose = np.full(txns, -1, np.int32)
+    count = 0
+    there = np.empty(len(back), np.int64)
+    returned = np.empty(len(back), np.int64)
+    for node in range(txns):
+        for i in range(back_first[node], back_first[node + 1]):
+            into[source[back[i]]] = back[i]
+            whose[source[back[i]]] = node
+        for edge in range(first[node], first[node + 1]):
+            other = target[edge]
+            if kind[edge] > RW or other >= txns:
+                continue
+            if whose[other] == node:
+                if other > node:
+                    there[count] = edge
+                    returned[count] = into[other]
+                    count += 1
+                continue
+            late, early = names[node], names[other]
+            if status_ok[early] and 0 <= completed[early] < began[late]:
+                if process[early] == process[late]:
+                    there[count] = edge
+                    returned[count] = -1
+                    count += 1
+                elif timed:
+                    there[count] = edge
+                    returned[count] = -2
+                    count += 1
+    return there[:count].copy(), returned[:count].copy()
+
+
+@njit(cache=True)
+def shortest_cycles(
+    first, target, kind, allowed, solid, label, rank, begins, ends, bounds, budget_each, budget_all, budget_least
+):
+    """For each group of candidates the shortest of the paths begins[i] ⇝ ends[i].
+
+    Candidates bounds[g]:bounds[g + 1] are group g. A path stays in the component of its end and on allowed edges, which
+    never lead to a higher rank. Edges that may be looked at: budget_each for a group, budget_all for all together, but
+    budget_least for any.
+    Returns (best, path_start, path, length, whole): best[g] the candidate, -1 where there is no path; its edges are
+    path[path_start[g] : path_start[g + 1]], its length (transactions reached) length[g]; whole[g]: all candidates were
+    tried (a path of one step ends the search).
+    """
+    nodes = len(first) - 1
+    groups = len(bounds) - 1
+    stamp = np.zeros(nodes, np.int32)
+    distance = np.zeros(nodes, np.int32)
+    via = np.empty(nodes, np.int64)
+    came_from = np.empty(nodes, np.int32)
+    here = np.empty(2 * nodes + 2, np.int32)
+    there = np.empty(2 * nodes + 2, np.int32)
+    best = np.full(groups, -1, np.int64)
+    lengths = np.zeros(groups, np.int64)
+    whole = np.ones(groups, np.bool_)
+    path_start = np.zeros(groups + 1, np.int64)
+    path = np.empty(64, np.int64)
+    run = 0
+    used = 0
+    for group in range(groups):
+        best_length = NO_LENGTH
+        base = path_start[group]
+        path_start[group + 1] = base
+        looked = 0
+        budget = max(budget_least, min(budget_each, budget_all - used))
+        for i in range(bounds[group], bounds[group + 1]):
+            begin, end = begins[i], ends[i]
+            component = label[end]
+            if label[begin] != component or rank[begin] < rank[end]:
+                continue
+            if looked > budget:
+                whole[group] = False
+                break
+            looked += 1
+            run += 1
+            stamp[begin] = run
+            distance[begin] = 0
+            via[begin] = -1
+            here[0] = begin
+            here_count = 1
+            length = 0
+            reached = begin == end
+            while here_count > 0 and not reached and length < best_length and looked <= budget:
+                there_count = 0
+                at = 0
+                while at < here_count and not reached:
+                    node = here[at]
+                    at += 1
+                    if distance[node] < length:
+                        continue
+                    for edge in range(first[node], first[node + 1]):
+                        looked += 1
+                        other = target[edge]
+                        if not (allowed >> kind[edge]) & 1 or label[other] != component or rank[other] < rank[end]:
+                            continue
+                        step = 0 if other >= solid or kind[edge] == SELF else 1
+                        if stamp[other] == run and distance[other] <= length + step:
+                            continue
+                        stamp[other] = run
+                        distance[other] = length + step
+                        via[other] = edge
+                        came_from[other] = node
+                        if step == 0:
+                            here[here_count] = other
+                            here_count += 1
+                            if other == end:
+                                reached = True
+                                break
+                        else:
+                            there[there_count] = other
+                            there_count += 1
+                    if looked > budget:
+                        break
+                if reached:
+                    break
+                if looked > budget:
+                    break
+                length += 1
+                if stamp[end] == run:
+                    reached = True
+                    break
+                here, there = there, here
+                here_count = there_count
+            if not reached and looked > budget:
+                whole[group] = False
+                break
+            if not reached or length >= best_length:
+                continue
+            best_length = length
+            best[group] = i
+            lengths[group] = length
+            count = 0
+            node = end
+            while via[node] >= 0:
+                count += 1
+                node = came_from[node]
+            if base + count > len(path):
+                grown = np.empty(2 * (base + count), np.int64)
+                grown[:base] = path[:base]
+                path = grown
+            path_start[group + 1] = base + count
+            node = end
+            while via[node] >= 0:
+                count -= 1
+                path[base + count] = via[node]
+                node = came_from[node]
+            if best_length <= 1:
+                break
+        used += looked
+    return best, path_start, path, lengths, whole
+
+
+@njit(cache=True)
+def classes(bounds, edges, source, target, kind, txns):
+    """For each closed walk of edges: (rw edges, whether two of them are in a row, kinds as bits, visits none twice)."""
+    walks = len(bounds) - 1
+    against = np.zeros(walks, np.int64)
+    adjacent = np.zeros(walks, np.bool_)
+    kinds = np.zeros(walks, np.int64)
+    simple = np.ones(walks, np.bool_)
+    seen = np.full(txns, -1, np.int64)
+    for walk in range(walks):
+        begin, end = bounds[walk], bounds[walk + 1]
+        turn = begin
+        while turn < end and source[edges[turn]] >= txns:
+            turn += 1
+        last = -1
+        opening = -1
+        fresh = -1
+        for i in range(end - begin):
+            edge = edges[begin + (turn - begin + i) % (end - begin)]
+            if source[edge] < txns:
+                fresh = kind[edge]
+                if seen[source[edge]] == walk:
+                    simple[walk] = False
+                seen[source[edge]] = walk
+            if target[edge] < txns:
+                if fresh == RW:
+                    against[walk] += 1
+                    if last == RW:
+                        adjacent[walk] = True
+                kinds[walk] |= 1 << fresh
+                if opening < 0:
+                    opening = fresh
+                last = fresh
+        if opening == RW and last == RW and against[walk] > 1:
+            adjacent[walk] = True
+    return against, adjacent, kinds, simple

@@ -1,0 +1,494 @@
+"""Dependency cycles: which kinds there are, in which components, and the shortest of each.
+
+Problem: a history may hold millions of cycles; a reader wants one short example of each kind for each knot, and to
+know that no kind was missed.
+
+Idea: components first, cycles only inside them. Which edges a kind allows decides its graph:
+- G0: ww only. G1c: ww and wr, at least one wr.
+- G-single (one rw) and G-nonadjacent (several rw, no two in a row): a transaction is split into its start and its
+  commit. A dependency A → B says that A committed before B started, an rw edge A → B that A started before B
+  committed (Cerone & Gotsman, Analysing Snapshot Isolation, 2018). The cycles of that graph are exactly the cycles
+  without two rw in a row; it is acyclic if and only if snapshot isolation can explain the history.
+- G2: all edges; what is left has two rw in a row.
+Each kind is sought with dependencies alone, then with session edges (`-process`), then with realtime (`-realtime`).
+These graphs are parts of each other, so the components of the smaller are sought inside those of the larger: where
+there is no cycle of ww, wr and realtime edges, nothing is left to look at for seven of the twelve.
+
+What is counted: for each type the pairs of transactions that form such a cycle, and one for each component in which
+that type only shows in longer cycles. A longer cycle of a stronger type is not sought in a component where its weaker
+type was found.
+
+Cost: O(edges) for components and pairs; path searches only inside components, with a budget that grows with them. What
+it leaves open is said, and for which type.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from checkers.transactions.cycle_kernels import (
+    SELF,
+    candidates,
+    classes,
+    refine,
+    rw_in_a_row,
+    shortest_cycles,
+    split_graph,
+)
+from checkers.transactions.cycle_kinds import (
+    G0,
+    G1C,
+    G2,
+    NAMES,
+    NONADJACENT,
+    SINGLE,
+    Cycle,
+    CycleKind,
+    Step,
+    Timing,
+    classify,
+    name_of,
+    simple_part,
+)
+from checkers.transactions.cycle_pairs import BY_SESSION, find_pairs
+from checkers.transactions.dependency_graph import PASS, PROCESS, REALTIME, RW, WR, WW, Graph
+from checkers.transactions.knots import Knots, knots_of, step_of, steps_of
+
+EDGES_LOOKED_AT_MIN = 2_000_000
+"""For one kind, in all components together, beside a few times their edges: about 20 ms."""
+EDGES_LOOKED_AT_IN_PASSING_MAX = 20_000
+"""For one try at a further kind in a component whose worst kind is known."""
+TRIED_PER_COMPONENT_MAX = 16
+TRIED_MAX = 1024
+"""How many tries at a further kind there are, in a component and in all."""
+
+_NO_RW = 1 << WW | 1 << WR | 1 << PASS
+_ALL = _NO_RW | 1 << RW
+_ORDERS = (0, 1 << PROCESS, 1 << PROCESS | 1 << REALTIME)
+
+
+@dataclass
+class CycleSearch:
+    """What was found, by type. undecided: what the budget left open, as sentences; by type in `open_types`.
+
+    knots: what lies on cycles; None if nothing does.
+    """
+
+    kinds: dict[str, CycleKind] = field(default_factory=dict)
+    open_types: dict[str, str] = field(default_factory=dict)
+    knots: Knots | None = None
+    components: int = 0
+    largest_component: int = 0
+
+    @property
+    def undecided(self) -> list[str]:
+        """All sentences about what the budget left open."""
+        return list(self.open_types.values())
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Edges as rows for the kernels; `edge`: their places in the knots, -1 for a way from start to commit."""
+
+    first: np.ndarray
+    source: np.ndarray
+    target: np.ndarray
+    kind: np.ndarray
+    edge: np.ndarray
+    solid: int
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The components along some kinds of edges. label: -1 for a node on no cycle."""
+
+    allowed: int
+    label: np.ndarray
+    count: int
+
+    def holding(self, nodes: np.ndarray) -> np.ndarray:
+        """bool[count]: which hold any of the nodes (a mask, or numbers)."""
+        result = np.zeros(self.count + 1, bool)
+        result[self.label[nodes]] = True
+        return result[:-1]
+
+    def spread(self, components: np.ndarray) -> np.ndarray:
+        """bool[nodes]: which lie in one of the components (a mask)."""
+        return np.append(components, False)[self.label]
+
+
+@dataclass(frozen=True)
+class _Walks:
+    """w closed walks. edges of the knots, those of walk i are edge[start[i] : start[i + 1]]; the component and length
+    of each. given_up: the budget ended a search without a result.
+    """
+
+    start: np.ndarray
+    edge: np.ndarray
+    component: np.ndarray
+    length: np.ndarray
+    given_up: bool
+
+
+def find_cycles(graph: Graph, timing: Timing, limit: int, *, effort: int = 1) -> CycleSearch:
+    """All kinds of cycles of a graph. limit: how many cycles of each type are worked out. effort: times the budget."""
+    search = CycleSearch()
+    knots = knots_of(graph)
+    if knots is not None:
+        search.knots = knots
+        search.components, search.largest_component = knots.components, knots.largest
+        _Finder(knots, timing, limit, search, effort).run()
+        for kind in search.kinds.values():
+            kind.cycles = sorted(kind.cycles, key=len)[:limit]
+    return search
+
+
+class _Finder:
+    """The search in what is left when everything outside of the components is gone."""
+
+    def __init__(self, knots: Knots, timing: Timing, limit: int, search: CycleSearch, effort: int) -> None:
+        self._knots = knots
+        self._timing = timing
+        self._limit = limit
+        self._search = search
+        self._effort = effort
+        self._flat = _Rows(
+            knots.first, knots.source, knots.target, knots.kind, np.arange(len(knots.source)), knots.txns
+        )
+        first, source, target, kind, edge = split_graph(knots.first, knots.target, knots.kind, knots.txns, 0)
+        self._split = _Rows(first, source, target, kind, edge, 2 * knots.txns)
+        self._pairs = find_pairs(knots, timing)
+        self._done = {kind: np.zeros(knots.nodes, bool) for kind in range(len(NAMES))}
+        self._no_rank = np.zeros(knots.nodes + knots.txns, np.int32)
+        self._rank = self._no_rank
+        """Of the knots' nodes: no edge but rw leads to a higher one."""
+
+    def run(self) -> None:
+        """Search with dependencies alone, then with sessions, then with realtime."""
+        knots = self._knots
+        strengths = [0, *(s for s in (1, 2) if np.any(knots.kind == (PROCESS, REALTIME)[s - 1]))]
+        parts = self._parts(strengths)
+        for strength in strengths:
+            whole, lenient, dependent, written = parts[strength]
+            self._dependencies(G0, strength, written, WW)
+            self._dependencies(G1C, strength, dependent, WR)
+            starts = self._start_commit(strength, whole, lenient)
+            self._all_edges(strength, whole, starts)
+
+    def _parts(self, strengths: list[int]) -> dict[int, tuple[_Part, _Part, _Part, _Part]]:
+        """For each strength the components along all edges, without two rw in a row, without rw, and of ww alone.
+
+        From the strongest down: those of fewer kinds of edges lie inside of those of more.
+        """
+        knots, t = self._knots, self._knots.txns
+        top = _ORDERS[strengths[-1]]
+        whole = _Part(_ALL | top, knots.label, knots.components)
+        lenient = self._part(self._split, _ALL | top | 1 << SELF, np.concatenate((knots.label[:t], knots.label)))
+        label, count, self._rank = refine(knots.first, knots.target, knots.kind, _NO_RW | top, knots.label)
+        dependent = _Part(_NO_RW | top, label, count)
+        written = self._part(self._flat, 1 << WW | top, dependent.label)
+        result = {strengths[-1]: (whole, lenient, dependent, written)}
+        for strength in reversed(strengths[:-1]):
+            ordered = _ORDERS[strength]
+            whole = self._part(self._flat, _ALL | ordered, whole.label)
+            lenient = self._part(self._split, _ALL | ordered | 1 << SELF, lenient.label)
+            dependent = self._part(self._flat, _NO_RW | ordered, dependent.label)
+            written = self._part(self._flat, 1 << WW | ordered, written.label)
+            result[strength] = (whole, lenient, dependent, written)
+        return result
+
+    @staticmethod
+    def _part(rows: _Rows, allowed: int, within: np.ndarray) -> _Part:
+        if int(within.max(initial=-1)) < 0:
+            return _Part(allowed, within, 0)
+        label, count, _ = refine(rows.first, rows.target, rows.kind, allowed, within)
+        return _Part(allowed, label, count)
+
+    # --- one kind after the other
+
+    def _dependencies(self, kind: int, strength: int, part: _Part, needed: int) -> None:
+        """G0 and G1c: cycles without rw, with at least one edge of the kind `needed`."""
+        if not part.count:
+            return
+        skip = self._report_pairs(kind, strength, part) | part.holding(self._done[kind])
+        edges, bounds, component = self._candidates(self._flat, part, needed, skip)
+        walks = self._shortest(self._flat, part, part.allowed, edges, bounds, component, self._no_rank)
+        self._take(walks, kind, strength)
+        self._done[kind] |= part.spread(self._with_edge(part, needed))
+
+    def _start_commit(self, strength: int, whole: _Part, lenient: _Part) -> _Part:
+        """G-single and G-nonadjacent: cycles without two rw in a row. Returns their components, by starts."""
+        t = self._knots.txns
+        starts = _Part(lenient.allowed, np.concatenate((lenient.label[:t], lenient.label[2 * t :])), lenient.count)
+        if not lenient.count:
+            return starts
+        single = self._report_pairs(SINGLE, strength, starts) | starts.holding(self._done[SINGLE])
+        places, bounds, component = self._candidates(self._split, lenient, RW, single)
+        walks = self._shortest(
+            self._flat, whole, whole.allowed & ~(1 << RW), self._split.edge[places], bounds, component, self._rank
+        )
+        self._take(walks, SINGLE, strength)
+        single[walks.component] = True
+        if walks.given_up:
+            self._search.open_types[name_of(SINGLE, strength)] = (
+                f"a knot of dependencies was too large to look for every {name_of(SINGLE, strength)}: "
+                f"it is named {name_of(NONADJACENT, strength)}"
+            )
+        self._done[SINGLE] |= starts.spread(single)
+        self._nonadjacent(strength, lenient, starts, single)
+        return starts
+
+    def _nonadjacent(self, strength: int, lenient: _Part, starts: _Part, single: np.ndarray) -> None:
+        """G-nonadjacent: for each component without G-single, in others in passing."""
+        found = starts.holding(self._done[NONADJACENT])
+        places, bounds, component = self._candidates(self._split, lenient, RW, found)
+        several = np.diff(bounds) > 1
+        own = several & ~single[component]
+        few, few_bounds = _first_of_each(places, bounds, own, TRIED_PER_COMPONENT_MAX)
+        walks = self._shortest(
+            self._split, lenient, lenient.allowed, few, few_bounds, component[own], self._no_rank, is_split=True
+        )
+        found[self._take(walks, NONADJACENT, strength, also=SINGLE)] = True
+        left = np.zeros(len(component), bool)
+        left[several] = ~found[component[several]]
+        tries, tries_bounds = _first_of_each(places, bounds, left, TRIED_PER_COMPONENT_MAX)
+        whose = np.repeat(component[left], np.diff(tries_bounds))
+        first = np.argsort(~own[left].repeat(np.diff(tries_bounds)), kind="stable")[:TRIED_MAX]
+        walks = self._shortest(
+            self._split,
+            lenient,
+            lenient.allowed,
+            tries[first],
+            np.arange(len(first) + 1),
+            whose[first],
+            self._no_rank,
+            in_passing=True,
+            is_split=True,
+        )
+        found[self._take(walks, NONADJACENT, strength, once=True)] = True
+        self._done[NONADJACENT] |= starts.spread(found)
+
+    def _all_edges(self, strength: int, whole: _Part, starts: _Part) -> None:
+        """G2: two rw in a row."""
+        if not whole.count:
+            return
+        skip = self._report_pairs(G2, strength, whole) | whole.holding(self._done[G2])
+        mixed = whole.holding(starts.label >= 0)
+        edges, bounds, component = self._candidates(self._flat, whole, RW, skip | mixed)
+        walks = self._shortest(self._flat, whole, whole.allowed, edges, bounds, component, self._no_rank)
+        self._take(walks, G2, strength)
+        flat = self._flat
+        if np.any(mixed & ~skip):
+            there, onward = rw_in_a_row(
+                flat.first,
+                flat.source,
+                flat.target,
+                flat.kind,
+                flat.solid,
+                whole.label,
+                whole.count,
+                skip | ~mixed,
+                TRIED_PER_COMPONENT_MAX,
+            )
+            there, onward = there[:TRIED_MAX], onward[:TRIED_MAX]
+            walks = self._shortest(
+                flat,
+                whole,
+                whole.allowed,
+                onward,
+                np.arange(len(there) + 1),
+                whole.label[flat.source[there]],
+                self._no_rank,
+                in_passing=True,
+                before=there,
+            )
+            self._take(walks, G2, strength, once=True)
+        self._done[G2] |= whole.spread(self._with_edge(whole, RW))
+
+    # --- walks
+
+    def _candidates(
+        self, rows: _Rows, part: _Part, wanted: int, skip: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(edges, bounds, component of each group): the edges of a kind in the components that are not skipped."""
+        if np.all(skip):
+            none = np.empty(0, np.int64)
+            return none, np.zeros(1, np.int64), none
+        return candidates(rows.source, rows.target, rows.kind, 1 << wanted, part.label, part.count, skip)
+
+    def _shortest(
+        self,
+        rows: _Rows,
+        part: _Part,
+        allowed: int,
+        edges: np.ndarray,
+        bounds: np.ndarray,
+        component: np.ndarray,
+        rank: np.ndarray,
+        *,
+        in_passing: bool = False,
+        is_split: bool = False,
+        before: np.ndarray | None = None,
+    ) -> _Walks:
+        """For each group of edges the shortest closed walk through one of them; with `before`, through both."""
+        if not len(edges):
+            none = np.empty(0, np.int64)
+            return _Walks(np.zeros(1, np.int64), none, none, none, False)
+        budget = self._effort * (EDGES_LOOKED_AT_MIN + 2 * len(rows.target))
+        best, path_start, path, length, whole = shortest_cycles(
+            rows.first,
+            rows.target,
+            rows.kind,
+            allowed,
+            rows.solid,
+            part.label,
+            rank,
+            rows.target[edges].astype(np.int64),
+            rows.source[edges if before is None else before].astype(np.int64),
+            np.ascontiguousarray(bounds, np.int64),
+            EDGES_LOOKED_AT_IN_PASSING_MAX if in_passing else budget // 4,
+            budget,
+            EDGES_LOOKED_AT_IN_PASSING_MAX // 8 if in_passing else EDGES_LOOKED_AT_IN_PASSING_MAX,
+        )
+        hit = np.flatnonzero(best >= 0)
+        own = [edges[best[hit]]] if before is None else [before[best[hit]], edges[best[hit]]]
+        edge, start = _joined_rows(own, path, path_start, hit)
+        if is_split:
+            edge, start = _without_gaps(rows.edge[edge], start)
+        return _Walks(start, edge, component[hit], length[hit] + len(own), bool(np.any((best < 0) & ~whole)))
+
+    def _take(
+        self, walks: _Walks, kind: int, strength: int, *, also: int | None = None, once: bool = False
+    ) -> np.ndarray:
+        """Report the walks that are cycles of a type, or become such by leaving out detours; their components.
+
+        also: another kind that is reported where a walk turns out to be one. once: one walk for each component.
+        """
+        knots = self._knots
+        if not len(walks.component):
+            return walks.component
+        against, adjacent, kinds, simple = classes(
+            walks.start, walks.edge, knots.source, knots.target, knots.kind, knots.txns
+        )
+        strengths = np.where(kinds & 1 << REALTIME, 2, np.where(kinds & 1 << PROCESS, 1, 0))
+        found_kind = np.select(
+            [against == 0, against == 1, adjacent],
+            [np.where(kinds & 1 << WR, G1C, G0), SINGLE, G2],
+            NONADJACENT,
+        )
+        good = simple & (found_kind == kind) & (strengths == strength)
+        taken = np.zeros(int(walks.component.max()) + 1, bool)
+        name = name_of(kind, strength)
+        room = 4 * self._limit - (len(self._search.kinds[name].cycles) if name in self._search.kinds else 0)
+        tried = 0
+        for i in np.lexsort((walks.length, ~good)).tolist():
+            component = int(walks.component[i])
+            if once and taken[component]:
+                continue
+            if good[i] and room <= 0:
+                self._entry(kind, strength).count += 1
+                taken[component] = True
+                continue
+            tried += 1
+            if tried > TRIED_MAX + 4 * self._limit:
+                break
+            steps = steps_of(self._knots, walks.edge[walks.start[i] : walks.start[i + 1]].tolist())
+            simple_cycle = simple_part(steps)
+            cycle = self._presume_less(simple_cycle)
+            if kind == G0 and classify(cycle)[0] != G0:
+                cycle = simple_cycle  # a G1c does not say that sessions were broken among the writes alone
+            type_ = classify(cycle)
+            if type_ == (kind, strength) or type_ == (also, strength):
+                self._report(cycle)
+                room -= 1
+                taken[component] = True
+        return np.flatnonzero(taken)
+
+    def _with_edge(self, part: _Part, kind: int) -> np.ndarray:
+        """bool[components]: those with an edge of a kind inside."""
+        knots = self._knots
+        edges = np.flatnonzero(knots.kind == kind)
+        own = part.label[knots.source[edges]]
+        result = np.zeros(part.count + 1, bool)
+        result[own[own == part.label[knots.target[edges]]]] = True
+        return result[:-1]
+
+    # --- cycles
+
+    def _presume_less(self, cycle: Cycle) -> Cycle:
+        """The same cycle, with ww, wr and session edges in the place of realtime ones where there are such."""
+        return [self._presumes_least(step) if step.kind in (PROCESS, REALTIME) else step for step in cycle]
+
+    def _presumes_least(self, step: Step) -> Step:
+        knots = self._knots
+        source, target = np.searchsorted(knots.names, [step.source, step.target])
+        begin, end = knots.first[source], knots.first[source + 1]
+        edges = np.flatnonzero((knots.target[begin:end] == target) & (knots.kind[begin:end] < RW))
+        if len(edges):
+            return step_of(self._knots, int(begin + edges[0]))
+        by_session, _ = self._timing.ended_before(np.array([step.source]), np.array([step.target]))
+        return Step(step.source, step.target, PROCESS if by_session[0] else step.kind)
+
+    def _report_pairs(self, kind: int, strength: int, part: _Part) -> np.ndarray:
+        """Report the two-transaction cycles of one type, first one for each component; the components that hold one."""
+        places = self._pairs.of(kind, strength)
+        if not len(places):
+            return np.zeros(part.count, bool)
+        own = part.label[self._knots.source[self._pairs.there[places]]]
+        places, own = places[own >= 0], own[own >= 0]
+        entry = self._entry(kind, strength)
+        entry.count += len(places)
+        first = np.full(part.count, -1)
+        first[own[::-1]] = places[::-1]
+        for place in np.sort(first[first >= 0])[: self._limit].tolist():
+            there, back = int(self._pairs.there[place]), int(self._pairs.back[place])
+            step = step_of(self._knots, there)
+            if back >= 0:
+                entry.cycles.append([step, step_of(self._knots, back)])
+            else:
+                order = PROCESS if back == BY_SESSION else REALTIME
+                entry.cycles.append([step, Step(step.target, step.source, order)])
+        return first >= 0
+
+    def _entry(self, kind: int, strength: int) -> CycleKind:
+        name = name_of(kind, strength)
+        return self._search.kinds.setdefault(name, CycleKind(name))
+
+    def _report(self, cycle: Cycle) -> None:
+        entry = self._entry(*classify(cycle))
+        entry.count += 1
+        if len(entry.cycles) < 4 * self._limit:
+            entry.cycles.append(cycle)
+
+
+def _first_of_each(
+    items: np.ndarray, bounds: np.ndarray, chosen: np.ndarray, most: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """(items, bounds): of each chosen group the first few."""
+    sizes = np.minimum(np.diff(bounds), most)[chosen]
+    start = np.concatenate(([0], np.cumsum(sizes)))
+    offset = np.repeat(bounds[:-1][chosen] - start[:-1], sizes)
+    return items[offset + np.arange(start[-1])], start
+
+
+def _joined_rows(
+    own: list[np.ndarray], path: np.ndarray, path_start: np.ndarray, rows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(items, bounds): for each chosen row its own items and then its path."""
+    sizes = path_start[rows + 1] - path_start[rows]
+    start = np.concatenate(([0], np.cumsum(sizes + len(own)))).astype(np.int64)
+    items = np.empty(start[-1], np.int64)
+    for i, column in enumerate(own):
+        items[start[:-1] + i] = column
+    before = np.cumsum(sizes) - sizes
+    within = np.arange(int(sizes.sum())) - np.repeat(before, sizes)
+    items[np.repeat(start[:-1] + len(own), sizes) + within] = path[np.repeat(path_start[rows], sizes) + within]
+    return items, start
+
+
+def _without_gaps(edges: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(edges, bounds) without the edges that are -1."""
+    kept = edges >= 0
+    return edges[kept], np.concatenate(([0], np.cumsum(kept)))[start].astype(np.int64)

@@ -1,0 +1,97 @@
+"""The part of a graph of dependencies that lies on cycles: its strongly connected components, and nothing else.
+
+Problem: a graph of millions of edges has few that are on any cycle, and the search for cycles looks at them many times.
+Idea: find the components once, number what is in them afresh, and keep its edges by node and kind.
+Source: R. Tarjan, Depth-first search and linear graph algorithms (1972). Cost: O(nodes + edges).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from checkers.transactions.cycle_kernels import adjacency, inner_edges, refine
+from checkers.transactions.cycle_kinds import Cycle, Step
+from checkers.transactions.dependency_graph import Graph
+
+
+@dataclass(frozen=True)
+class Knots:
+    """The nodes on cycles, transactions first, and the edges between those of one component.
+
+    txns, nodes: how many. names: int64[nodes], their numbers in the graph. label: int32[nodes], components from 0 on.
+    components: how many. largest: the most transactions in one.
+    first: int64[nodes + 1], source, target: int32[e], kind: int8[e]: edges by source and kind; of several of the kinds
+    ww, wr and rw between the same two nodes only the weakest. source_mop, target_mop: int32[e].
+    """
+
+    txns: int
+    nodes: int
+    names: np.ndarray
+    label: np.ndarray
+    components: int
+    largest: int
+    first: np.ndarray
+    source: np.ndarray
+    target: np.ndarray
+    kind: np.ndarray
+    source_mop: np.ndarray
+    target_mop: np.ndarray
+
+
+def knots_of(graph: Graph) -> Knots | None:
+    """Everything on cycles; None where there is no cycle."""
+    source, target = np.ascontiguousarray(graph.source, np.int32), np.ascontiguousarray(graph.target, np.int32)
+    first, targets = adjacency(source, target, graph.nodes)
+    everything = np.zeros(graph.nodes, np.int32)
+    label, components, _ = refine(first, targets, np.zeros(len(targets), np.int8), 1, everything)
+    if not components:
+        return None
+    names = np.flatnonzero(label >= 0)
+    number = np.full(graph.nodes, -1, np.int32)
+    number[names] = np.arange(len(names), dtype=np.int32)
+    txns = int(np.searchsorted(names, graph.txns))
+    row, from_, to, kind, edge = inner_edges(source, target, np.ascontiguousarray(graph.kind, np.int8), label, number)
+    own = label[names]
+    return Knots(
+        txns=txns,
+        nodes=len(names),
+        names=names,
+        label=own,
+        components=components,
+        largest=int(np.bincount(own[:txns], minlength=1).max()),
+        first=row,
+        source=from_,
+        target=to,
+        kind=kind,
+        source_mop=graph.source_mop[edge],
+        target_mop=graph.target_mop[edge],
+    )
+
+
+def step_of(knots: Knots, edge: int) -> Step:
+    """One edge, with the graph's own numbers."""
+    return Step(
+        int(knots.names[knots.source[edge]]),
+        int(knots.names[knots.target[edge]]),
+        int(knots.kind[edge]),
+        int(knots.source_mop[edge]),
+        int(knots.target_mop[edge]),
+    )
+
+
+def steps_of(knots: Knots, edges: list[int]) -> Cycle:
+    """A closed walk of edges as steps between transactions: what leads through virtual nodes becomes one."""
+    begin = next(i for i, edge in enumerate(edges) if knots.source[edge] < knots.txns)
+    steps: Cycle = []
+    opened: Step | None = None
+    for edge in edges[begin:] + edges[:begin]:
+        step = step_of(knots, edge)
+        if opened is not None:
+            step = Step(opened.source, step.target, opened.kind, opened.source_mop, step.target_mop)
+        opened = step
+        if knots.target[edge] < knots.txns:
+            steps.append(opened)
+            opened = None
+    return steps

@@ -1,0 +1,171 @@
+"""The transactional checker for list-append: which consistency models a history rules out, and the proof.
+
+Problem: clients ran transactions of reads and appends to lists; each append adds a value that is unique for its key.
+Could a database of the asked consistency model have answered so?
+
+Idea (Kingsbury & Alvaro, Elle: Inferring Isolation Anomalies from Experimental Observations, VLDB 2020): a list that
+was read names all appends before it in their order, so that nearly all dependencies between transactions can be read
+off the values. Anomalies are then single reads that no execution allows, and cycles in the graph of dependencies
+(Adya, Weak Consistency, 1999). Nothing is assumed that the history does not prove: an edge holds in every completion
+of the unknown transactions and in every version order that the reads allow.
+
+Ops: `f` is `txn`; `value` is a list of `["append", k, v]` and `["r", k, list or None]` (None where the read returned
+nothing: the empty list). `ok`: committed. `fail`: aborted. `info` or no completion: may have committed; its reads say
+nothing, and it has no end.
+
+What it can't: anomalies that need predicates. The order of appends that nobody read is open; whether some order fits is
+decided (checkers.transactions.open_orders) where it matters: for snapshot isolation, consistent view and their kin.
+
+Cost: O(n log n) in micro-ops and elements read, about 21 bytes for each dependency beside the columns.
+"""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+import numpy as np
+
+from checkers import models
+from checkers.transactions.cycle_kinds import Timing
+from checkers.transactions.cycles import CycleSearch, find_cycles
+from checkers.transactions.list_append_cursor import cursor_circles
+from checkers.transactions.list_append_edges import dependencies
+from checkers.transactions.list_append_explain import Explainer
+from checkers.transactions.list_append_levels import LevelJudge
+from checkers.transactions.list_append_lost import lost_appends
+from checkers.transactions.list_append_values import Found, ValueAnomalies
+from checkers.transactions.list_append_versions import version_orders
+from checkers.transactions.open_orders import OpenOrders, judge_open_orders
+from checkers.transactions.txn_columns import TxnColumns, columns_of
+from harness.checker import CheckOptions
+from harness.history import FAIL, INFO, OK, History
+from harness.verdict import Anomaly, Judgement, Verdict, worst
+
+DEFAULT_MODEL = "strict-serializable"
+BYTES_OF_MICRO_OP, BYTES_OF_EDGE = 64, 48
+"""What the search for cycles takes at most beside the columns, for a history in one giant component."""
+_ORDER = {
+    name: place for place, name in enumerate(("internal", "garbage-read", "future-read", "lost-update", "lost-write"))
+}
+
+
+class ListAppend:
+    """Judges list-append histories; see the module. Raises HistoryError, and UsageError for an unknown model."""
+
+    name = "list-append"
+
+    def check(self, history: History, options: CheckOptions) -> Verdict:
+        """The verdict against `options.model` (strict-serializable by default)."""
+        return self.check_columns(columns_of(history), options)
+
+    def check_columns(self, columns: TxnColumns, options: CheckOptions) -> Verdict:
+        """The same from columns."""
+        model = models.canonical(options.model or DEFAULT_MODEL)
+        deadline = time.monotonic() + options.time_budget_s
+        txn = columns.txn_of_mop()
+        versions = version_orders(columns, txn)
+        values = ValueAnomalies(columns, txn, versions, options.max_shown).found()
+        lost = lost_appends(columns, txn, versions, options.max_shown)
+        values += [lost] if lost.count else []
+        over = _over_budget(columns, len(versions.writer), options, deadline)
+        if over is not None:
+            reasons = [*self._reasons(columns, versions.ambiguous, {}, model), over]
+            return self._verdict(columns, model, values, CycleSearch(), reasons)
+        depends = dependencies(columns, txn, versions)
+        timing = Timing(columns.status, columns.process, columns.began, columns.completed, columns.timed)
+        cycles = find_cycles(depends.graph, timing, options.max_shown)
+        explainer = Explainer(columns, versions)
+        found = values + [
+            Found(kind.type, kind.count, [explainer.anomaly(cycle) for cycle in kind.cycles], {kind.type})
+            for kind in cycles.kinds.values()
+        ]
+        judge = LevelJudge(columns, txn, versions, depends.graph, cycles, timing, options.max_shown)
+        levels = judge.judged({name for part in found for name in part.evidence}, model)
+        found += levels.found
+        opened = OpenOrders()
+        if cycles.kinds:
+            opened = judge_open_orders(
+                depends.graph,
+                depends.open.keys(txn),
+                {name for part in found for name in part.evidence}.difference(models.NO_EXECUTION),
+                asked=model,
+                deadline=deadline,
+                memory_budget_mb=options.memory_budget_mb,
+                hint=columns.completed,
+            )
+            if not any(models.counts_against(name, "cursor-stability") for part in found for name in part.evidence):
+                cursor = cursor_circles(columns, txn, depends.graph, depends.open, timing, explainer)
+                found += [cursor] if cursor.count else []
+        for type_, conflicts in opened.found:
+            shown = [explainer.open_order(type_, conflict) for conflict in conflicts[: options.max_shown]]
+            found.append(Found(type_, len(conflicts), shown, {type_}))
+        undecided = {**cycles.open_types, **levels.undecided}
+        stand_in = models.stand_in(model)
+        reasons = self._reasons(columns, versions.ambiguous, undecided, model) + opened.reasons(stand_in)
+        left_open = models.left_open(model, {name for part in found for name in part.evidence})
+        reasons += [left_open] if left_open else []
+        return self._verdict(columns, model, found, cycles, reasons)
+
+    @staticmethod
+    def _reasons(columns: TxnColumns, ambiguous: list[int], undecided: dict[str, str], model: str) -> list[str]:
+        reasons = []
+        if not columns.timed and len(columns) and models.needs_realtime(model):
+            reasons.append(f"the history has no invocations, so nothing is known about realtime, which {model} needs")
+        if ambiguous:
+            keys = ", ".join(repr(columns.keys[k]) for k in ambiguous[:5])
+            reasons.append(
+                f"the same value may have been appended twice to {len(ambiguous)} keys (such as {keys}): "
+                "nothing can be said about them, because values must be unique for their key"
+            )
+        return reasons + [why for name, why in undecided.items() if models.counts_against(name, models.stand_in(model))]
+
+    @staticmethod
+    def _verdict(
+        columns: TxnColumns, model: str, found: list[Found], cycles: CycleSearch, reasons: list[str]
+    ) -> Verdict:
+        evidence = {name for part in found for name in part.evidence}
+        against = {name for name in evidence if models.counts_against(name, model)}
+        judgement: Judgement = "invalid" if against else "unknown" if reasons else "valid"
+        not_, also_not = models.ruled_out(evidence)
+        found.sort(key=lambda part: (not part.evidence & against, _ORDER.get(part.type, 9), part.type))
+        anomalies: list[Anomaly] = [
+            msgspec.structs.replace(anomaly, counts=bool(part.evidence & against))
+            for part in found
+            for anomaly in part.shown
+        ]
+        status = columns.status
+        return Verdict(
+            verdict=worst([judgement]),
+            checker=ListAppend.name,
+            model=model,
+            anomaly_types=sorted({part.type for part in found}),
+            anomaly_counts={part.type: part.count for part in found},
+            not_=not_,
+            also_not=also_not,
+            anomalies=anomalies,
+            reasons=reasons,
+            stats={
+                "transactions": len(columns),
+                "ok": int(np.count_nonzero(status == OK)),
+                "fail": int(np.count_nonzero(status == FAIL)),
+                "info": int(np.count_nonzero(status == INFO)),
+                "keys": len(columns.keys),
+                "micro_ops": len(columns.function),
+                "cyclic_components": cycles.components,
+                "largest_cyclic_component": cycles.largest_component,
+            },
+        )
+
+
+def _over_budget(columns: TxnColumns, versions: int, options: CheckOptions, deadline: float) -> str | None:
+    """Why cycles are not sought, if they are not."""
+    edges = versions + 2 * len(columns.function) + 6 * len(columns)
+    needed_mb = (BYTES_OF_MICRO_OP * len(columns.function) + BYTES_OF_EDGE * edges) // 2**20
+    if needed_mb > options.memory_budget_mb:
+        return (
+            f"cycles were not sought: that takes about {needed_mb} MB, and the budget is {options.memory_budget_mb} MB"
+        )
+    if time.monotonic() > deadline:
+        return f"cycles were not sought: the budget of {options.time_budget_s:g} s ran out while values were compared"
+    return None

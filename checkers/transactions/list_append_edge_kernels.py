@@ -1,0 +1,269 @@
+"""The loops behind `list_append_edges`, compiled. Edges go into columns that the caller made long enough.
+
+Cost: one pass each, O(micro-ops + versions + transactions).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from checkers.transactions.dependency_graph import NO_MOP, PROCESS, REALTIME, RW, WR, WW
+from checkers.transactions.list_append_versions import NOBODY
+from checkers.transactions.txn_columns import APPEND, READ
+
+
+@njit(cache=True)
+def certain_neighbours(start, length, writer, txn, committed):
+    """For each version the last committed append up to it, and the next from it on; and each key's last. -1: none."""
+    keys = len(length)
+    last = np.full(len(writer), -1, np.int32)
+    following = np.full(len(writer), -1, np.int32)
+    last_of_key = np.full(keys, -1, np.int32)
+    for key in range(keys):
+        begin, end = start[key], start[key] + length[key]
+        known = np.int32(-1)
+        for place in range(begin, end):
+            mop = writer[place]
+            if mop != NOBODY and committed[txn[mop]]:
+                known = np.int32(mop)
+            last[place] = known
+        last_of_key[key] = known
+        known = np.int32(-1)
+        for place in range(end - 1, begin - 1, -1):
+            mop = writer[place]
+            if mop != NOBODY and committed[txn[mop]]:
+                known = np.int32(mop)
+            following[place] = known
+    return last, following, last_of_key
+
+
+@njit(cache=True)
+def value_edges(
+    start,
+    length,
+    writer,
+    usable,
+    fits,
+    last_writer,
+    last_certain,
+    next_certain,
+    function,
+    key,
+    list_start,
+    txn,
+    status_ok,
+    source,
+    target,
+    kind,
+    source_mop,
+    target_mop,
+):
+    """ww along each key's order, wr into and rw out of each read. Returns how many edges there are."""
+    count = 0
+    for k in range(len(length)):
+        before = np.int32(-1)
+        for place in range(start[k], start[k] + length[k]):
+            mop = last_certain[place]
+            if mop < 0 or mop != writer[place]:
+                continue
+            if before >= 0 and txn[before] != txn[mop]:
+                source[count], target[count], kind[count] = txn[before], txn[mop], WW
+                source_mop[count], target_mop[count] = before, mop
+                count += 1
+            before = mop
+    for mop in range(len(function)):
+        if function[mop] != READ or not fits[mop]:
+            continue
+        reader, k = txn[mop], key[mop]
+        size = list_start[mop + 1] - list_start[mop]
+        if not usable[k] or not status_ok[reader] or size > length[k]:
+            continue
+        seen = last_writer[mop]
+        if seen != NOBODY and txn[seen] == reader:
+            continue
+        if size > 0:
+            write = last_certain[start[k] + size - 1]
+            if write >= 0 and txn[write] != reader:
+                source[count], target[count], kind[count] = txn[write], reader, WR
+                source_mop[count], target_mop[count] = write, mop
+                count += 1
+        if size < length[k]:
+            write = next_certain[start[k] + size]
+            if write >= 0 and txn[write] != reader:
+                source[count], target[count], kind[count] = reader, txn[write], RW
+                source_mop[count], target_mop[count] = mop, write
+                count += 1
+    return count
+
+
+@njit(cache=True)
+def open_appends(
+    start,
+    length,
+    settled,
+    position,
+    previous_append,
+    fits,
+    last_writer,
+    committed,
+    next_certain,
+    function,
+    key,
+    list_start,
+    txn,
+    status_ok,
+    at_end,
+):
+    """The open appends key by key, and the reads of the last version of those keys. Marks such reads in `at_end`."""
+    keys = len(length)
+    appends = np.zeros(keys, np.int64)
+    reads = np.zeros(keys, np.int64)
+    for mop in range(len(function)):
+        if function[mop] == APPEND and position[mop] < 0 and settled[key[mop]] and committed[txn[mop]]:
+            earlier = previous_append[mop]
+            if earlier < 0 or position[earlier] >= 0:
+                appends[key[mop]] += 1
+    for mop in range(len(function)):
+        k = key[mop]
+        if function[mop] != READ or appends[k] == 0 or not fits[mop] or not status_ok[txn[mop]]:
+            continue
+        seen = last_writer[mop]
+        if seen != NOBODY and txn[seen] == txn[mop]:
+            continue
+        size = list_start[mop + 1] - list_start[mop]
+        if size >= length[k] or next_certain[start[k] + size] < 0:
+            at_end[mop] = True
+            reads[k] += 1
+    place = np.full(keys, -1, np.int64)
+    chosen = np.flatnonzero(appends)
+    append_start = np.zeros(len(chosen) + 1, np.int64)
+    read_start = np.zeros(len(chosen) + 1, np.int64)
+    for i in range(len(chosen)):
+        place[chosen[i]] = i
+        append_start[i + 1] = append_start[i] + appends[chosen[i]]
+        read_start[i + 1] = read_start[i] + reads[chosen[i]]
+    append = np.empty(append_start[-1], np.int32)
+    read = np.empty(read_start[-1], np.int32)
+    next_append = append_start[:-1].copy()
+    next_read = read_start[:-1].copy()
+    for mop in range(len(function)):
+        i = place[key[mop]]
+        if i < 0:
+            continue
+        if function[mop] == APPEND:
+            if position[mop] < 0 and committed[txn[mop]]:
+                earlier = previous_append[mop]
+                if earlier < 0 or position[earlier] >= 0:
+                    append[next_append[i]] = mop
+                    next_append[i] += 1
+        elif at_end[mop]:
+            read[next_read[i]] = mop
+            next_read[i] += 1
+    return chosen.astype(np.int32), append_start, append, read_start, read
+
+
+@njit(cache=True)
+def open_edges(
+    append_start, append, read_start, read, last, large, txn, count, source, target, kind, source_mop, target_mop
+):
+    """From the last append that was read, and from its readers, to each open append (readers: not for large keys)."""
+    for i in range(len(append_start) - 1):
+        for j in range(append_start[i], append_start[i + 1]):
+            mop = append[j]
+            if last[i] >= 0 and txn[last[i]] != txn[mop]:
+                source[count], target[count], kind[count] = txn[last[i]], txn[mop], WW
+                source_mop[count], target_mop[count] = last[i], mop
+                count += 1
+            if large[i]:
+                continue
+            for r in range(read_start[i], read_start[i + 1]):
+                if txn[read[r]] != txn[mop]:
+                    source[count], target[count], kind[count] = txn[read[r]], txn[mop], RW
+                    source_mop[count], target_mop[count] = read[r], mop
+                    count += 1
+    return count
+
+
+@njit(cache=True)
+def barriers(invoked, completed, committed, places):
+    """The chain of barriers: (what each place of the history is, how many barriers there are).
+
+    Of a place: b >= 0, it is a completion that leads into barrier b; b <= -2, an invocation that barrier -2 - b leads
+    to; -1, neither.
+    """
+    what = np.full(places, -1, np.int32)
+    if places == 0:
+        return what, 0
+    begins = np.zeros(places, np.bool_)
+    ends = np.zeros(places, np.bool_)
+    for txn in range(len(invoked)):
+        if committed[txn]:
+            if invoked[txn] >= 0:
+                begins[invoked[txn]] = True
+            if completed[txn] >= 0:
+                ends[completed[txn]] = True
+    count = 0
+    fresh = True
+    for place in range(places):
+        if ends[place]:
+            if fresh:
+                count += 1
+                fresh = False
+            what[place] = count - 1
+        elif begins[place]:
+            fresh = True
+            if count:
+                what[place] = -1 - count
+    return what, count
+
+
+@njit(cache=True)
+def order_edges(
+    process,
+    status_ok,
+    committed,
+    invoked,
+    completed,
+    barrier_of,
+    barrier_count,
+    count,
+    source,
+    target,
+    kind,
+    source_mop,
+    target_mop,
+):
+    """Session edges (transactions come in the order in which their clients began them), then realtime ones."""
+    txns = len(process)
+    first = count
+    processes = 0
+    for txn in range(txns):
+        processes = max(processes, process[txn] + 1)
+    last = np.full(processes, -1, np.int32)
+    for txn in range(txns):
+        if not committed[txn]:
+            continue
+        before = last[process[txn]]
+        if before >= 0:
+            source[count], target[count], kind[count] = before, txn, PROCESS
+            count += 1
+        if status_ok[txn]:
+            last[process[txn]] = txn
+    if len(barrier_of):
+        for txn in range(txns):
+            if not committed[txn]:
+                continue
+            if completed[txn] >= 0:
+                source[count], target[count], kind[count] = txn, txns + barrier_of[completed[txn]], REALTIME
+                count += 1
+            if invoked[txn] >= 0 and barrier_of[invoked[txn]] <= -2:
+                source[count], target[count], kind[count] = txns - 2 - barrier_of[invoked[txn]], txn, REALTIME
+                count += 1
+        for barrier in range(barrier_count - 1):
+            source[count], target[count], kind[count] = txns + barrier, txns + barrier + 1, REALTIME
+            count += 1
+    for edge in range(first, count):
+        source_mop[edge] = NO_MOP
+        target_mop[edge] = NO_MOP
+    return count

@@ -1,0 +1,160 @@
+"""Which of the weaker isolation levels a list-append history breaks, beyond what the names of its cycles say.
+
+Problem: a cycle with one rw edge (G-single) breaks consistent view. Whether it also breaks monotonic atomic view, read
+atomic, causal consistency or prefix, and which promises to a single client, depends on what exactly was seen.
+
+Idea: each of these levels by its own definition (see the modules below), asked only where a cycle can break it at all,
+and only if nothing found so far breaks it already. The cheap questions come first.
+
+Cost: nothing for a history without cycles; else O(micro-ops), and further searches for cycles among the transactions
+that are on some.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from checkers import models
+from checkers.transactions.cycle_kinds import G0, G1C, NONADJACENT, SINGLE, SUFFIXES, Timing, name_of
+from checkers.transactions.cycles import CycleSearch
+from checkers.transactions.dependency_graph import Graph
+from checkers.transactions.list_append_causality import (
+    CAUSALITY,
+    SESSION_CAUSALITY,
+    causality_violations,
+    session_causality,
+)
+from checkers.transactions.list_append_explain import Explainer
+from checkers.transactions.list_append_sessions import session_breaks
+from checkers.transactions.list_append_values import Found
+from checkers.transactions.list_append_versions import Versions
+from checkers.transactions.list_append_visibility import overtaken_updates, stale_reads, torn_reads
+from checkers.transactions.prefix_cycles import LONG_FORK, find_prefix_cycles, is_forbidden
+from checkers.transactions.txn_columns import TxnColumns
+
+_STRENGTHS = ("", "strong-session-", "strong-")
+
+
+@dataclass
+class Levels:
+    """What was found. undecided: type of anomaly → why it is not known whether there is one."""
+
+    found: list[Found] = field(default_factory=list)
+    undecided: dict[str, str] = field(default_factory=dict)
+
+
+class LevelJudge:
+    """Asks one question after the other; see the module."""
+
+    def __init__(
+        self,
+        columns: TxnColumns,
+        txn: np.ndarray,
+        versions: Versions,
+        graph: Graph,
+        cycles: CycleSearch,
+        timing: Timing,
+        limit: int,
+    ) -> None:
+        self._columns = columns
+        self._txn = txn
+        self._versions = versions
+        self._graph = graph
+        self._cycles = cycles
+        self._timing = timing
+        self._limit = limit
+        self._explainer = Explainer(columns, versions)
+
+    def judged(self, evidence: set[str], asked: str) -> Levels:
+        """All questions. evidence: what was found already (types of anomalies). asked: the model that is judged.
+
+        What needs sessions or realtime, and only breaks models that nobody reports of himself, is worked out where the
+        model asked is one of them.
+        """
+        result = Levels()
+        if not self._cycles.kinds and not evidence:
+            return result
+        known = evidence.difference(models.NO_EXECUTION)
+
+        def add(found: Found) -> None:
+            if found.count:
+                result.found.append(found)
+                known.update(found.evidence)
+
+        for found in session_breaks(self._columns, self._txn, self._versions, self._limit):
+            add(found)
+        if self._has(0, G0, G1C, SINGLE):
+            for found in torn_reads(self._columns, self._txn, self._versions, self._limit):
+                add(found)
+            if "lost-update" not in known:
+                add(overtaken_updates(self._columns, self._txn, self._versions, self._limit))
+        if _matters("stale-read", asked, known):
+            add(stale_reads(self._columns, self._txn, self._versions, self._limit))
+        for strength in range(3):
+            if not strength or _matters(LONG_FORK + SUFFIXES[strength], asked, known):
+                for found in self._prefix(strength, known):
+                    add(found)
+        self._causality(asked, known, add, result)
+        return result
+
+    def _has(self, strength: int, *kinds: int) -> bool:
+        return any(name_of(kind, strength) in self._cycles.kinds for kind in kinds)
+
+    def _prefix(self, strength: int, known: set[str]) -> list[Found]:
+        knots = self._cycles.knots
+        if knots is None or not self._has(strength, G0, G1C, SINGLE, NONADJACENT):
+            return []
+        if not _broken(_STRENGTHS[strength] + "prefix", known):
+            return [
+                Found(kind.type, kind.count, [self._explainer.anomaly(c, kind.type) for c in kind.cycles], {kind.type})
+                for kind in find_prefix_cycles(knots, strength, self._limit)
+            ]
+        nonadjacent = self._cycles.kinds.get(name_of(NONADJACENT, strength))
+        forks = [cycle for cycle in nonadjacent.cycles if is_forbidden(cycle)] if nonadjacent else []
+        type_ = LONG_FORK + SUFFIXES[strength]
+        return [Found(type_, len(forks), [self._explainer.anomaly(c, type_) for c in forks[: self._limit]], {type_})]
+
+    def _causality(self, model: str, known: set[str], add: Callable[[Found], None], result: Levels) -> None:
+        knots = self._cycles.knots
+        if knots is None:
+            return
+        cyclic = np.zeros(self._graph.txns, bool)
+        cyclic[knots.names[: knots.txns]] = True
+        cyclic &= self._versions.committed
+        asked = [
+            s
+            for s in range(3)
+            if self._has(s, G0, G1C, SINGLE)
+            and not _broken(_STRENGTHS[s] + "causal-cerone", known)
+            and (s == 0 or _matters(CAUSALITY + SUFFIXES[s], model, known))
+        ]
+        if asked:
+            found, open_types = causality_violations(
+                self._columns, self._txn, self._versions, self._graph, cyclic, self._timing, self._limit
+            )
+            for type_, (count, cycles) in found.items():
+                if type_ in [CAUSALITY + SUFFIXES[s] for s in asked]:
+                    add(Found(type_, count, [self._explainer.anomaly(c, type_) for c in cycles], {type_}))
+            result.undecided |= open_types
+        if any(self._has(s, G0, G1C, SINGLE) for s in (0, 1)) and not _broken("causal", known):
+            count, cycles, open_sentences = session_causality(
+                self._columns, self._txn, self._versions, self._graph, cyclic, self._limit
+            )
+            several = [cycle for cycle in cycles if len({self._txn[step.source] for step in cycle}) > 1]
+            count -= len(cycles) - len(several)
+            shown = [self._explainer.by_micro_op(cycle, SESSION_CAUSALITY) for cycle in several[: self._limit]]
+            add(Found(SESSION_CAUSALITY, count, shown, {SESSION_CAUSALITY}))
+            if open_sentences and not count:
+                result.undecided[SESSION_CAUSALITY] = open_sentences[0]
+
+
+def _matters(anomaly: str, model: str, evidence: set[str]) -> bool:
+    """Whether one such anomaly would break a model that is not broken yet."""
+    return models.counts_against(anomaly, model) and not _broken(model, evidence)
+
+
+def _broken(model: str, evidence: set[str]) -> bool:
+    return any(models.counts_against(name, model) for name in evidence)

@@ -1,0 +1,56 @@
+"""How the list-append checker names transactions, keys and values in its sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from checkers.transactions.txn_columns import TxnColumns
+
+LIST_SHOWN_MAX = 12
+
+
+def shown(value: Any) -> str:
+    """A key or value as the reader knows it from the history."""
+    if isinstance(value, str):
+        return value if value and value.isprintable() and " " not in value and len(value) <= 40 else repr(value[:60])
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def shown_list(values: Sequence[Any]) -> str:
+    """A list as Jepsen writes it, with the middle left out where it is long."""
+    if len(values) <= LIST_SHOWN_MAX:
+        return "[" + " ".join(shown(v) for v in values) + "]"
+    head, tail = values[:3], values[-(LIST_SHOWN_MAX - 4) :]
+    return f"[{' '.join(map(shown, head))} … {' '.join(map(shown, tail))}] ({len(values)} elements)"
+
+
+class Names:
+    """Short names, T1, T2 ..., of the transactions of one anomaly, in the order of their first mention."""
+
+    def __init__(self, columns: TxnColumns, txns: Sequence[int] = ()) -> None:
+        self._columns = columns
+        self._names: dict[int, str] = {}
+        for txn in txns:
+            self.short(txn)
+
+    def short(self, txn: int) -> str:
+        """`T1`."""
+        return self._names.setdefault(int(txn), f"T{len(self._names) + 1}")
+
+    def full(self, txn: int) -> str:
+        """`T1 (op 17)`: with its place in the history."""
+        return f"{self.short(txn)} (op {self._columns.op[txn]})"
+
+    def key(self, mop: int) -> str:
+        """The key of a micro-op."""
+        return shown(self._columns.keys[self._columns.key[mop]])
+
+    def value(self, mop: int) -> str:
+        """What a micro-op appended."""
+        return shown(self._columns.shown_value(self._columns.value[mop]))
+
+    def read(self, mop: int) -> str:
+        """`x = [1 2]`."""
+        return f"{self.key(mop)} = {shown_list(self._columns.read_list(mop))}"
