@@ -39,7 +39,7 @@ WORKLOADS: dict[str, Workload] = {name: find_workload(name) for name in REGISTRY
 COMBINATIONS = [(name, flaw) for name, programs in REGISTRY.items() for flaw in programs.named_as]
 AGAIN = "duplicate-elements"
 MAY_ALSO_SHOW = {
-    "dirty-read": ("stale-read",),
+    "dirty-read": ("stale-read", "lost-update"),
     "lost-update": ("lost-update", "lost-write", AGAIN),
     "lost-write": ("lost-write", "lost-update", "stale-read", AGAIN),
     "split-brain": ("lost-write", "lost-update", "stale-read", AGAIN),
@@ -49,8 +49,9 @@ MAY_ALSO_SHOW = {
     "lost-element": ("lost-write", "lost-update", "stale-read", AGAIN),
 }
 """What else a flaw's history may truly hold: whose update was overwritten lost a write; what was read and then rolled
-back, or lost, makes those who read afterwards look late; a queue whose dequeue is lost hands its value out again; final
-reads that are all old make lost what is late. No other flaw may be called by such a name."""
+back, or lost, makes those who read afterwards look late; two that read one uncommitted value and write lose an
+update; a queue whose dequeue is lost hands its value out again; final reads that are all old make lost what is
+late. No other flaw may be called by such a name."""
 NEEDS_EVERY_ANSWER = {("queue", "lost-element")}
 """Where one lost answer at the end, a drain's, leaves open what is missing: without trouble there is none."""
 SCALE = max(1, int(os.environ.get("FAULTLINE_EXAMPLES", "600")) // 2000)
