@@ -159,6 +159,7 @@ def test_an_interrupt_while_judging_is_one_line(number: signal.Signals, tmp_path
         cwd=ROOT,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     )
     with open(slow, "w"):  # returns when the command has opened it for reading
         process.send_signal(number)
