@@ -335,8 +335,10 @@ def test_a_backend_that_crashes_takes_all_sessions_with_it_and_they_fail_before_
                 break
         except CannotConnect as refusal:
             refusals.add(str(refusal))
-    assert all(re.search("recovery mode|starting up|not yet accepting", refusal) for refusal in refusals), refusals
-    assert refusals, "a server that recovers from a crash takes no connection, and says why"
+    why = "recovery mode|starting up|not yet accepting"
+    known = f"{why}|closed the connection unexpectedly"  # who connects while the sessions are being ended
+    assert all(re.search(known, refusal) for refusal in refusals), refusals
+    assert any(re.search(why, refusal) for refusal in refusals), "a server that recovers takes no connection, says why"
 
 
 class Proxy:
