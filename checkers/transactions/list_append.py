@@ -23,9 +23,6 @@ from __future__ import annotations
 
 import time
 
-import msgspec
-import numpy as np
-
 from checkers import models
 from checkers.transactions.cycle_kinds import Timing
 from checkers.transactions.cycles import CycleSearch, find_cycles
@@ -38,16 +35,14 @@ from checkers.transactions.list_append_values import Found, ValueAnomalies
 from checkers.transactions.list_append_versions import version_orders
 from checkers.transactions.open_orders import OpenOrders, judge_open_orders
 from checkers.transactions.txn_columns import TxnColumns, columns_of
+from checkers.transactions.txn_verdict import txn_verdict, without_realtime
 from harness.checker import CheckOptions
-from harness.history import FAIL, INFO, OK, History
-from harness.verdict import Anomaly, Judgement, Verdict, worst
+from harness.history import History
+from harness.verdict import Verdict
 
 DEFAULT_MODEL = "strict-serializable"
 BYTES_OF_MICRO_OP, BYTES_OF_EDGE = 64, 48
 """What the search for cycles takes at most beside the columns, for a history in one giant component."""
-_ORDER = {
-    name: place for place, name in enumerate(("internal", "garbage-read", "future-read", "lost-update", "lost-write"))
-}
 
 
 class ListAppend:
@@ -71,7 +66,7 @@ class ListAppend:
         over = _over_budget(columns, len(versions.writer), options, deadline)
         if over is not None:
             reasons = [*self._reasons(columns, versions.ambiguous, {}, model), over]
-            return self._verdict(columns, model, values, CycleSearch(), reasons)
+            return txn_verdict(self.name, columns, model, values, CycleSearch(), reasons)
         depends = dependencies(columns, txn, versions)
         timing = Timing(columns.status, columns.process, columns.began, columns.completed, columns.timed)
         cycles = find_cycles(depends.graph, timing, options.max_shown)
@@ -105,13 +100,11 @@ class ListAppend:
         reasons = self._reasons(columns, versions.ambiguous, undecided, model) + opened.reasons(stand_in)
         left_open = models.left_open(model, {name for part in found for name in part.evidence})
         reasons += [left_open] if left_open else []
-        return self._verdict(columns, model, found, cycles, reasons)
+        return txn_verdict(self.name, columns, model, found, cycles, reasons)
 
     @staticmethod
     def _reasons(columns: TxnColumns, ambiguous: list[int], undecided: dict[str, str], model: str) -> list[str]:
-        reasons = []
-        if not columns.timed and len(columns) and models.needs_realtime(model):
-            reasons.append(f"the history has no invocations, so nothing is known about realtime, which {model} needs")
+        reasons = without_realtime(columns, model)
         if ambiguous:
             keys = ", ".join(repr(columns.keys[k]) for k in ambiguous[:5])
             reasons.append(
@@ -119,43 +112,6 @@ class ListAppend:
                 "nothing can be said about them, because values must be unique for their key"
             )
         return reasons + [why for name, why in undecided.items() if models.counts_against(name, models.stand_in(model))]
-
-    @staticmethod
-    def _verdict(
-        columns: TxnColumns, model: str, found: list[Found], cycles: CycleSearch, reasons: list[str]
-    ) -> Verdict:
-        evidence = {name for part in found for name in part.evidence}
-        against = {name for name in evidence if models.counts_against(name, model)}
-        judgement: Judgement = "invalid" if against else "unknown" if reasons else "valid"
-        not_, also_not = models.ruled_out(evidence)
-        found.sort(key=lambda part: (not part.evidence & against, _ORDER.get(part.type, 9), part.type))
-        anomalies: list[Anomaly] = [
-            msgspec.structs.replace(anomaly, counts=bool(part.evidence & against))
-            for part in found
-            for anomaly in part.shown
-        ]
-        status = columns.status
-        return Verdict(
-            verdict=worst([judgement]),
-            checker=ListAppend.name,
-            model=model,
-            anomaly_types=sorted({part.type for part in found}),
-            anomaly_counts={part.type: part.count for part in found},
-            not_=not_,
-            also_not=also_not,
-            anomalies=anomalies,
-            reasons=reasons,
-            stats={
-                "transactions": len(columns),
-                "ok": int(np.count_nonzero(status == OK)),
-                "fail": int(np.count_nonzero(status == FAIL)),
-                "info": int(np.count_nonzero(status == INFO)),
-                "keys": len(columns.keys),
-                "micro_ops": len(columns.function),
-                "cyclic_components": cycles.components,
-                "largest_cyclic_component": cycles.largest_component,
-            },
-        )
 
 
 def _over_budget(columns: TxnColumns, versions: int, options: CheckOptions, deadline: float) -> str | None:

@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import time
 
-import msgspec
 import numpy as np
 
 from checkers import models
@@ -48,16 +47,16 @@ from checkers.transactions.rw_register_values import ValueAnomalies
 from checkers.transactions.rw_register_versions import Versions, versions_of
 from checkers.transactions.rw_register_witness import NEVER
 from checkers.transactions.txn_columns import Form, TxnColumns, columns_of
+from checkers.transactions.txn_verdict import txn_verdict, without_realtime
 from harness.checker import CheckOptions
-from harness.history import FAIL, INFO, OK, History
-from harness.verdict import Anomaly, Judgement, Verdict, worst
+from harness.history import History
+from harness.verdict import Verdict
 
 DEFAULT_MODEL = "strict-serializable"
 SMALL = 200
 ROUNDS_MAX = 5
 IN_PASSING_S = (5.0, 0.2)
 """For what else is wrong with a history that is invalid anyway: a small one, another; or as long as all before took."""
-_ORDER = {name: place for place, name in enumerate(("internal", "garbage-read", "future-read", "lost-update"))}
 
 
 class _Search:
@@ -189,7 +188,7 @@ class RwRegister:
         reasons = self._reasons(columns, versions, model)
         witness = explained(columns, txn, versions, deadline)
         if witness.explains and not any(part.type == "G1b" for part in found):
-            return self._verdict(columns, model, found, CycleSearch(), reasons)
+            return txn_verdict(self.name, columns, model, found, CycleSearch(), reasons)
         evidence = {name for part in found for name in part.evidence}
         exact = models.stand_in(model, registers=True)
         search = _Search(columns, txn, versions, exact, options, deadline)
@@ -199,13 +198,11 @@ class RwRegister:
         found += search.found
         left_open = models.left_open(model, (name for part in found for name in part.evidence), registers=True)
         reasons += search.reasons + ([left_open] if left_open else [])
-        return self._verdict(columns, model, found, search.cycles, reasons)
+        return txn_verdict(self.name, columns, model, found, search.cycles, reasons)
 
     @staticmethod
     def _reasons(columns: TxnColumns, versions: Versions, model: str) -> list[str]:
-        reasons = []
-        if not columns.timed and len(columns) and models.needs_realtime(model):
-            reasons.append(f"the history has no invocations, so nothing is known about realtime, which {model} needs")
+        reasons = without_realtime(columns, model)
         unclear = versions.repeated + versions.ambiguous
         if unclear:
             keys = ", ".join(repr(columns.keys[k]) for k in unclear[:5])
@@ -214,43 +211,3 @@ class RwRegister:
                 "nothing can be said about them, because values must be unique for their key"
             )
         return reasons
-
-    @staticmethod
-    def _verdict(
-        columns: TxnColumns, model: str, found: list[Found], cycles: CycleSearch, reasons: list[str]
-    ) -> Verdict:
-        evidence = {name for part in found for name in part.evidence}
-        against = {name for name in evidence if models.counts_against(name, model)}
-        judgement: Judgement = "invalid" if against else "unknown" if reasons else "valid"
-        not_, also_not = models.ruled_out(evidence)
-        found.sort(key=lambda part: (not part.evidence & against, _ORDER.get(part.type, 9), part.type))
-        anomalies: list[Anomaly] = [
-            msgspec.structs.replace(anomaly, counts=bool(part.evidence & against))
-            for part in found
-            for anomaly in part.shown
-        ]
-        counts: dict[str, int] = {}
-        for part in found:
-            counts[part.type] = counts.get(part.type, 0) + part.count
-        status = columns.status
-        return Verdict(
-            verdict=worst([judgement]),
-            checker=RwRegister.name,
-            model=model,
-            anomaly_types=sorted(counts),
-            anomaly_counts=counts,
-            not_=not_,
-            also_not=also_not,
-            anomalies=anomalies,
-            reasons=reasons,
-            stats={
-                "transactions": len(columns),
-                "ok": int(np.count_nonzero(status == OK)),
-                "fail": int(np.count_nonzero(status == FAIL)),
-                "info": int(np.count_nonzero(status == INFO)),
-                "keys": len(columns.keys),
-                "micro_ops": len(columns.function),
-                "cyclic_components": cycles.components,
-                "largest_cyclic_component": cycles.largest_component,
-            },
-        )

@@ -4,74 +4,32 @@ from __future__ import annotations
 
 import numpy as np
 
-from checkers.transactions.cycle_kinds import G0, G1C, G2, NONADJACENT, SINGLE, Cycle, Step, classify, name_of
-from checkers.transactions.dependency_graph import KIND_NAMES, NO_MOP, PROCESS, RW, WR, WW
+from checkers.transactions import list_append_wording
+from checkers.transactions.cycle_explainer import CycleExplainer
+from checkers.transactions.cycle_kinds import Cycle, Step
+from checkers.transactions.dependency_graph import RW, WR, WW
 from checkers.transactions.polygraph_question import Conflict, Link
 from checkers.transactions.rw_register_versions import INITIAL, NOBODY, Versions
 from checkers.transactions.rw_register_wording import Names, shown
 from checkers.transactions.txn_columns import TxnColumns
 from harness.history import OK
-from harness.verdict import Anomaly, Edge
+from harness.verdict import Anomaly
 
-_HEADLINES = {
-    G0: "{who} overwrote each other: each one's write came before the other's on one key and after it on another",
-    G1C: "{who} saw or overwrote each other in a circle: each must have happened before the other",
-    SINGLE: "{first} saw a state of the database that never existed: part of it from before, part from after",
-    NONADJACENT: "{who} disagree about what happened first, each in a state that the others' states exclude",
-    G2: "{who} each read what another was about to change, and none of them saw the other's change (write skew)",
-}
-_PAIR_HEADLINES = {
-    SINGLE: "{first} saw one change of {second} and missed another, although they were made together (read skew)",
-    G2: "{first} and {second} each read what the other was about to change, and neither saw the other's change "
-    "(write skew): run one after the other, at least one of them would have",
-}
-_BY_STRENGTH = {
-    1: "; all of this could be put in some order, but not in the order in which the clients did it",
-    2: "; all of this could be put in some order, but not in the order in which it really happened",
-}
-_LOST = "{first} read a value and wrote to it, and {second} wrote in between, unseen (lost update)"
-_LATE = {
-    SINGLE: "{first} did not see what {second} had written, although {second} was done before {first} began",
-    G1C: "{second} saw what {first} wrote, although {second} was done before {first} began",
-    G0: "{second} wrote on top of {first}, although {second} was done before {first} began",
-}
 STEPS_SHOWN_MAX = 8
 
 
-class Explainer:
+class Explainer(CycleExplainer):
     """Turns cycles into anomalies."""
 
+    _names = Names
+    _overwrote = (
+        "{who} overwrote each other: each one's write came before the other's on one key and after it on another"
+    )
+
     def __init__(self, columns: TxnColumns, txn: np.ndarray, versions: Versions) -> None:
-        self._columns = columns
+        super().__init__(columns)
         self._txn = txn
         self._versions = versions
-
-    def anomaly(self, cycle: Cycle) -> Anomaly:
-        """One cycle: a headline for its kind, then what each step shows."""
-        columns = self._columns
-        cycle = self._turned(cycle)
-        kind, strength = classify(cycle)
-        txns = [step.source for step in cycle]
-        names = Names(columns, txns)
-        edges = [
-            Edge(
-                source=int(columns.op[step.source]),
-                target=int(columns.op[step.target]),
-                kind=KIND_NAMES[step.kind],
-                why=self._why(step, names),
-                key=self._key(step),
-            )
-            for step in cycle
-        ]
-        keys = list({repr(edge.key): edge.key for edge in edges if edge.key is not None}.values())
-        return Anomaly(
-            type=name_of(kind, strength),
-            ops=sorted(int(columns.op[txn]) for txn in txns),
-            sentence=self._sentence(cycle, kind, strength, names, edges),
-            key=keys[0] if len(keys) == 1 else None,
-            cycle=edges,
-            sub_history=self._sub_history(cycle),
-        )
 
     def open_order(self, type_: str, conflict: Conflict) -> Anomaly:
         """Writes whose order no read shows, and no order of which fits."""
@@ -95,31 +53,7 @@ class Explainer:
             sub_history=self._records(set(txns), []),
         )
 
-    @staticmethod
-    def _turned(cycle: Cycle) -> Cycle:
-        """The same cycle, from the transaction that has the most to tell: the reader of its first rw edge."""
-        begin = next((i for i, step in enumerate(cycle) if step.kind == RW), 0)
-        return cycle[begin:] + cycle[:begin]
-
-    def _sentence(self, cycle: Cycle, kind: int, strength: int, names: Names, edges: list[Edge]) -> str:
-        full = [names.full(step.source) for step in cycle]
-        who = ", ".join(full[:-1]) + f" and {full[-1]}"
-        first, second = full[0], full[1]
-        pair = len(cycle) == 2
-        if pair and kind == SINGLE and cycle[1].kind == WW:
-            headline = _LOST
-        elif pair and strength and kind in _LATE:
-            headline = _LATE[kind]
-            if kind != SINGLE and cycle[0].source_mop == NO_MOP:
-                first, second = second, first
-        elif pair and kind in _PAIR_HEADLINES:
-            headline = _PAIR_HEADLINES[kind] + _BY_STRENGTH.get(strength, "")
-        else:
-            headline = _HEADLINES[kind] + _BY_STRENGTH.get(strength, "")
-        return f"{headline.format(first=first, second=second, who=who)}: " + "; ".join(e.why for e in edges) + "."
-
-    def _why(self, step: Step, names: Names) -> str:
-        columns = self._columns
+    def _why(self, step: Step, names: list_append_wording.Names) -> str:
         first, second = names.short(step.source), names.short(step.target)
         so = f"so {first} came before {second}"
         if step.kind == WW:
@@ -134,10 +68,7 @@ class Explainer:
                 f"{first} read {names.read(step.source_mop)} and not the {names.value(step.target_mop)} that {second} "
                 f"wrote {self._order(step)}, {so}"
             )
-        if step.kind == PROCESS:
-            return f"process {columns.process[step.source]} did {first} before it did {second}"
-        done, begun = columns.op[step.source], columns.history.index[columns.invoked[step.target]]
-        return f"{first} was done (op {done}) before {second} began (op {begun})"
+        return self._ordered(step, names)
 
     def _order(self, step: Step) -> str:
         """Why the target's write is later than the version that the source wrote or read."""
@@ -161,12 +92,8 @@ class Explainer:
         return versions.read[versions.read_start[row] : versions.read_start[row + 1]].tolist()
 
     @staticmethod
-    def _written(names: Names, mop: int) -> str:
+    def _written(names: list_append_wording.Names, mop: int) -> str:
         return f"{names.key(mop)} = {names.value(mop)}"
-
-    def _key(self, step: Step) -> object:
-        mop = step.source_mop if step.source_mop != NO_MOP else step.target_mop
-        return None if mop == NO_MOP else self._columns.keys[self._columns.key[mop]]
 
     def _sub_history(self, cycle: Cycle) -> list[int]:
         """The cycle's transactions, those that wrote what they read, and those that show that a write happened."""
