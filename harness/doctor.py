@@ -65,7 +65,7 @@ def _substrate(name: str) -> Iterator[str]:
         target.start(cluster)
         yield f"database  {name}: ok — {target_name} {target.version(cluster.nodes[0])}"
         setting = Setting(cluster, target, StallGate(), plan.options)
-        nemeses = {kind: find_nemesis(kind) for kind in plan.faults}
+        nemeses = {kind: find_nemesis(kind, type(target)) for kind in plan.faults}
         missing = prove(plan, nemeses, setting).missing
         for kind in plan.faults:
             yield f"fault     {name} {kind}: " + (f"no — {missing[kind]}" if kind in missing else "ok")

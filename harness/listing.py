@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 
 import nemeses
 from checkers import models
 from harness.errors import UsageError
 from harness.options import Option
-from harness.registry import find_target, find_workload, target_names, workload_names
+from harness.registry import find_target, find_workload, own_nemeses, target_names, workload_names
+from nemeses.base import Nemesis
 
 
 def listing(what: str | None = None) -> str:
@@ -42,10 +44,18 @@ def _workloads() -> Iterable[str]:
 
 
 def _faults() -> Iterable[str]:
-    for kind, nemesis in nemeses.NEMESES.items():
-        doc = (type(nemesis).__doc__ or "").strip().splitlines()
-        yield f"  {kind}: {doc[0] if doc else ''}"
-        yield from _options(nemesis.options)
+    for nemesis in nemeses.NEMESES.values():
+        yield from _fault(nemesis)
+    for name in target_names():
+        with contextlib.suppress(UsageError):
+            for nemesis in own_nemeses(find_target(name)).values():
+                yield from _fault(nemesis, f" ({name})")
+
+
+def _fault(nemesis: Nemesis, where: str = "") -> Iterable[str]:
+    doc = (type(nemesis).__doc__ or "").strip().splitlines()
+    yield f"  {nemesis.kind}{where}: {doc[0] if doc else ''}"
+    yield from _options(nemesis.options)
 
 
 def _models() -> Iterable[str]:

@@ -19,7 +19,7 @@ from checkers import models
 from harness.errors import UsageError
 from harness.options import Option
 from harness.plan import TestPlan
-from harness.registry import find_nemesis, find_target, find_workload
+from harness.registry import find_nemesis, find_target, find_workload, own_nemeses
 from harness.schedule import SCHEDULE_OPTIONS
 from harness.substrates import SUBSTRATES
 from harness.target import Target, Timeouts
@@ -138,12 +138,12 @@ def _check_numbers(request: Request, target: type[Target], nodes: int, time_s: f
 def _faults(request: Request, target: type[Target], on: str, nodes: int, problems: list[str]) -> tuple[str, ...]:
     if request.faults == ("none",):
         return ()
-    possible = SUBSTRATES[on].faults if on in SUBSTRATES else frozenset()
+    possible = (SUBSTRATES[on].faults if on in SUBSTRATES else frozenset()) | set(own_nemeses(target))
     if request.faults is None:
         return tuple(kind for kind in target.faults if kind in possible and not (kind == "partition" and nodes < 2))
     for kind in request.faults:
         try:
-            find_nemesis(kind)
+            find_nemesis(kind, target)
         except UsageError as error:
             problems.append(f"{error} (or none)")
             continue
@@ -194,7 +194,7 @@ def offered_options(target: type[Target], workload: Workload, faults: Sequence[s
         offered |= SCHEDULE_OPTIONS
     for kind in faults:
         with contextlib.suppress(UsageError):
-            offered |= find_nemesis(kind).options
+            offered |= find_nemesis(kind, target).options
     return offered
 
 

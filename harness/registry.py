@@ -43,12 +43,17 @@ def find_workload(name: str) -> Workload:
     return _find("workload", name, lambda: _imported(workloads.REGISTRY[name]) if name in workloads.REGISTRY else None)
 
 
-def find_nemesis(kind: str) -> Nemesis:
-    """The nemesis of a kind of fault. Raises UsageError for an unknown one."""
-    nemesis = nemeses.NEMESES.get(kind)
-    if nemesis is None:
-        raise UsageError(f"unknown fault {kind!r}: choose from {', '.join(nemeses.NEMESES)}")
-    return nemesis
+def find_nemesis(kind: str, target: type[Target]) -> Nemesis:
+    """The nemesis of a kind of fault, a common one or the target's own. Raises UsageError for an unknown one."""
+    offered = nemeses.NEMESES | own_nemeses(target)
+    if kind not in offered:
+        raise UsageError(f"unknown fault {kind!r}: choose from {', '.join(offered)}")
+    return offered[kind]
+
+
+def own_nemeses(target: type[Target]) -> dict[str, Nemesis]:
+    """The faults that only this target has, by kind."""
+    return {nemesis.kind: nemesis for nemesis in getattr(target, "nemeses", ())}
 
 
 def _find(kind: str, name: str, own: Callable[[], Any]) -> Any:

@@ -163,7 +163,7 @@ class _Execution:
             self.console.phase(f"starting {plan.target}")
             target.start(cluster)
             setting = Setting(cluster, target, self.gate, plan.options)
-            proof = prove(plan, {kind: find_nemesis(kind) for kind in plan.faults}, setting)
+            proof = prove(plan, {kind: find_nemesis(kind, type(target)) for kind in plan.faults}, setting)
             for kind, reason in proof.missing.items():
                 self.console.note(f"without {kind} faults: {reason}")
             target.workloads[plan.workload].setup(target, cluster)
@@ -225,7 +225,7 @@ class _Execution:
             interpreter.mark("main")
             lanes = [
                 Lane(kind, fault_schedule(nemesis, setting, time_s=plan.time_s), executor(nemesis, setting))
-                for kind, nemesis in ((kind, find_nemesis(kind)) for kind in proof.proved)
+                for kind, nemesis in ((kind, find_nemesis(kind, type(setting.target))) for kind in proof.proved)
             ]
             clients = self.workload.clients({**plan.options, "phase": PHASES.index("main")})
             interval_s = 1.0 / plan.rate_hz if plan.rate_hz else 0.0

@@ -41,7 +41,7 @@ def _open_simulated(plan: TestPlan, run_id: str) -> Cluster:
 
 
 SUBSTRATES: Final[dict[str, Substrate]] = {
-    "docker": Substrate(PROCESS_FAULTS | {"partition"}, _open_docker),
+    "docker": Substrate(PROCESS_FAULTS | {"partition", "membership"}, _open_docker),
     "local": Substrate(PROCESS_FAULTS, _open_local),
     "simulated": Substrate(frozenset(), _open_simulated),
 }

@@ -153,7 +153,10 @@ class Target(Protocol):
     options: ClassVar[Mapping[str, Option]]
     workloads: ClassVar[Mapping[str, SessionFactory]]
     faults: ClassVar[tuple[str, ...]]
-    """Kinds of faults that make sense here, those of a default run."""
+    """Kinds of faults that make sense here, those of a default run.
+
+    Also `nemeses: ClassVar[tuple[Nemesis, ...]]`, where a target has faults of its own, by their own kinds.
+    """
     known_issues: ClassVar[tuple[KnownIssue, ...]]
 
     def __init__(self, *, image: str, options: Mapping[str, Any], timeouts: Timeouts, workload: str) -> None: ...
@@ -179,3 +182,25 @@ class HasPrimaries(Protocol):
     """A target that can say which nodes lead."""
 
     def primaries(self, cluster: Cluster) -> list[str]: ...
+
+
+@runtime_checkable
+class HasMembership(Protocol):
+    """A target whose nodes can leave the database's cluster and join it again while it works."""
+
+    def leave(self, cluster: Cluster, node: Node) -> None:
+        """Take the node out through the others, stop it, remove its data. Raises InfrastructureError."""
+        ...
+
+    def join(self, cluster: Cluster, node: Node) -> None:
+        """Add the node as a new, empty member and wait until it serves; does nothing for a member."""
+        ...
+
+
+@runtime_checkable
+class HasReplicationLag(Protocol):
+    """A target that can say how far its replicas are behind."""
+
+    def replication_lag(self, cluster: Cluster) -> dict[str, float]:
+        """Replica's name → bytes of the log that it has not replayed yet; those that don't answer are left out."""
+        ...

@@ -66,8 +66,11 @@ def test_a_nemesis_knows_nodes(module: str, path: Path) -> None:
 
 
 @pytest.mark.parametrize("module, path", modules("targets"))
-def test_a_target_knows_nodes_and_op_shapes(module: str, path: Path) -> None:
-    assert rooms_of(imports(path)) <= {"harness", "targets", "workloads"}
+def test_a_target_knows_nodes_op_shapes_and_what_a_nemesis_is(module: str, path: Path) -> None:
+    names = imports(path)
+    assert rooms_of(names) <= {"harness", "nemeses", "targets", "workloads"}
+    nemeses = {".".join(name.split(".")[:2]) for name in names if name.startswith("nemeses")}
+    assert nemeses <= {"nemeses", "nemeses.base", "nemeses.choose", "nemeses.operation"}, f"{module} imports {nemeses}"
     assert not any(name.startswith("harness.nodes.docker") for name in imports(path))
 
 

@@ -29,7 +29,7 @@ def setting(count: int = 3, gate: StallGate | None = None, **options: object) ->
 
 
 def test_every_family_is_registered_under_its_kind():
-    assert list(nemeses.NEMESES) == ["partition", "kill", "pause", "clock", "stall"]
+    assert list(nemeses.NEMESES) == ["partition", "kill", "pause", "clock", "stall", "membership"]
     assert all(nemesis.kind == kind for kind, nemesis in nemeses.NEMESES.items())
     for nemesis in nemeses.NEMESES.values():
         assert with_defaults(nemesis.options, {}).keys() == nemesis.options.keys()
