@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import pkgutil
 import re
 import shlex
 from collections.abc import Callable, Iterator
@@ -31,7 +32,7 @@ from harness.schedule import SCHEDULE_OPTIONS
 from harness.substrates import SUBSTRATES
 from harness.target import Timeouts
 from tests.checkers.test_cases_transactions import OURS_ONLY, PEER_ONLY
-from tests.e2e import test_track_record
+from tests.e2e import track_record
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -241,13 +242,16 @@ def runs_of_the_track_record(monkeypatch: pytest.MonkeyPatch, folder: Path) -> d
     def record(results: Path, *arguments: str) -> None:
         raise Recorded(arguments)
 
-    monkeypatch.setattr(test_track_record, "run", record)
-    for name, case in inspect.getmembers(test_track_record, inspect.isclass):
-        for test, method in inspect.getmembers(case, inspect.isfunction):
-            if name.startswith("Test") and test.startswith("test_"):
-                with pytest.raises(Recorded) as caught:
-                    method(case(), folder)
-                flags[f"{name}.{test}"] = list(caught.value.args[0])
+    for found in pkgutil.iter_modules(track_record.__path__, f"{track_record.__name__}."):
+        module = importlib.import_module(found.name)
+        if hasattr(module, "run"):
+            monkeypatch.setattr(module, "run", record)
+        for name, case in inspect.getmembers(module, inspect.isclass):
+            for test, method in inspect.getmembers(case, inspect.isfunction):
+                if name.startswith("Test") and test.startswith("test_"):
+                    with pytest.raises(Recorded) as caught:
+                        method(case(), folder)
+                    flags[f"{name}.{test}"] = list(caught.value.args[0])
     return flags
 
 

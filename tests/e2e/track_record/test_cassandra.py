@@ -1,0 +1,66 @@
+"""The rows of the track record on Cassandra."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from targets.cassandra.target import Cassandra
+from tests.e2e.runs import need_docker, run
+from tests.e2e.track_record.rows import ALL_FAULTS, assert_clean, assert_found
+
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _engine() -> None:
+    need_docker(Cassandra.default_image)
+
+
+class TestC1StaleAndLostReadsAtOne:
+    common = ("--target", "cassandra", "--workload", "register", "--faults", "partition", "--time", "40")
+
+    def test_dirty(self, tmp_path: Path) -> None:
+        ran = run(tmp_path, *self.common, "--opts", "ops=read-write,writes=one,reads=one")
+        assert ran.code == 1
+        assert ran.effective("partition") > 0
+        assert_found(ran, "stale-read", at_least=20)
+
+    def test_clean(self, tmp_path: Path) -> None:
+        ran = run(tmp_path, *self.common)
+        assert_clean(ran, oks=200, fs=("read", "write", "cas"), faults=("partition",))
+
+
+class TestC2VanishedWritesUnderASkewedClock:
+    common = ("--target", "cassandra", "--workload", "register", "--faults", "clock")
+    ahead = "clock-offset=60,hold=25"
+    """One coordinator's clock, 60 s ahead for 25 s."""
+
+    def test_dirty(self, tmp_path: Path) -> None:
+        options = f"ops=read-write,writes=quorum,reads=quorum,timestamps=server,{self.ahead}"
+        ran = run(tmp_path, *self.common, "--time", "45", "--opts", options)
+        assert ran.code == 1
+        assert_found(ran, "lost-write", at_least=5)
+
+    def test_clean_with_timestamps_of_one_clock(self, tmp_path: Path) -> None:
+        options = f"ops=read-write,writes=quorum,reads=quorum,timestamps=client,{self.ahead}"
+        ran = run(tmp_path, *self.common, "--time", "45", "--opts", options)
+        assert_clean(ran, oks=50, fs=("read", "write"), faults=("clock",))
+
+    def test_clean_with_lightweight_transactions(self, tmp_path: Path) -> None:
+        ran = run(tmp_path, *self.common, "--time", "45", "--opts", self.ahead)
+        assert_clean(ran, oks=50, fs=("read", "write", "cas"), faults=("clock",))
+
+
+class TestC3LostUpdateByReadCheckWrite:
+    common = ("--target", "cassandra", "--workload", "register")
+
+    def test_dirty(self, tmp_path: Path) -> None:
+        ran = run(tmp_path, *self.common, "--faults", "none", "--time", "20", "--opts", "cas=read-write")
+        assert ran.code == 1
+        assert_found(ran, "lost-update")
+
+    def test_clean(self, tmp_path: Path) -> None:
+        ran = run(tmp_path, *self.common, "--faults", ",".join(ALL_FAULTS), "--time", "90")
+        assert_clean(ran, oks=200, fs=("read", "write", "cas"), faults=ALL_FAULTS)
