@@ -22,9 +22,10 @@ from targets.etcd.target import Etcd
 from tests.e2e.runs import command, faultline, need_docker
 
 pytestmark = pytest.mark.timeout(300)
-HEALED_WITHIN_S = 2.0
-DOCKER_GRACE_S = 1.5
-"""What looking into containers from outside costs by itself."""
+HEALED_WITHIN_S = 10.0
+"""Less than the agents' lease of 15 s: it was the end of their stdin that told them, and not a missing heartbeat."""
+OVERLAPPING = ("--time", "600", "--opts", "hold=20,rest=1")
+"""Every fault is kept up so long that all kinds are soon in force together; no run lasts until its end."""
 
 LOOK = """
 import json, os, re
@@ -73,11 +74,11 @@ def in_force(folder: Path) -> set[str]:
     return {kind for kind, active in kinds.items() if active}
 
 
-def await_faults(folder: Path, kinds: set[str], process: subprocess.Popen[bytes], limit_s: float) -> None:
+def await_faults(folder: Path, kinds: set[str], process: subprocess.Popen[bytes], limit_s: float = 200) -> None:
     """Wait until faults of all these kinds are in force together."""
     end = time.monotonic() + limit_s
     while not in_force(folder) >= kinds:
-        assert process.poll() is None, "the run ended before all faults were in force together"
+        assert process.poll() is None, (folder.parent / "run.log").read_text()
         assert time.monotonic() < end, f"only {in_force(folder)} were in force together"
         time.sleep(0.05)
 
@@ -96,7 +97,7 @@ def started(tmp_path: Path) -> Iterator[list[subprocess.Popen[bytes]]]:
     for process in processes:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
-            process.wait(60)
+            process.wait(120)
 
 
 def start(started: list[subprocess.Popen[bytes]], results: Path, *arguments: str) -> subprocess.Popen[bytes]:
@@ -119,8 +120,8 @@ def judged(results: Path) -> dict:
 
 def test_on_local(tmp_path: Path, started: list[subprocess.Popen[bytes]]) -> None:
     results = tmp_path / "results"
-    process = start(started, results, "--faults", "pause,clock", "--time", "60")
-    await_faults(results, {"pause", "clock"}, process, 90)
+    process = start(started, results, "--faults", "pause,clock", *OVERLAPPING)
+    await_faults(results, {"pause", "clock"}, process)
     killed_s = kill(process)
     pids = {
         pid
@@ -148,16 +149,16 @@ def test_on_docker(tmp_path: Path, started: list[subprocess.Popen[bytes]]) -> No
     client = docker.from_env()
     results = tmp_path / "results"
     process = start(
-        started, results, "--target", "etcd", "--nodes", "3", "--faults", "partition,pause,clock", "--time", "100"
+        started, results, "--target", "etcd", "--nodes", "3", "--faults", "partition,pause,clock", *OVERLAPPING
     )
-    await_faults(results, {"partition", "pause", "clock"}, process, 150)
+    await_faults(results, {"partition", "pause", "clock"}, process)
     run_id = RunFolder((results / "latest").resolve()).run_id
     mine = [one for one in client.containers.list() if run_id in one.labels.values()]
     sandboxes = [one for one in mine if one.labels.get("faultline.role") == "sandbox"]
     assert len(sandboxes) == 3
     assert [fault for sandbox in sandboxes for fault in look(sandbox)], "this test does not see faults in force"
     killed_s = kill(process)
-    until_s = killed_s + HEALED_WITHIN_S + DOCKER_GRACE_S
+    until_s = killed_s + HEALED_WITHIN_S
     while True:
         left = [fault for sandbox in sandboxes for fault in look(sandbox)]
         if not left:
@@ -183,13 +184,10 @@ def look(sandbox) -> list[str]:  # type: ignore[no-untyped-def]
 
 def test_ctrl_c_heals_and_judges_what_there_is(tmp_path: Path, started: list[subprocess.Popen[bytes]]) -> None:
     results = tmp_path / "results"
-    process = start(started, results, "--faults", "pause,clock", "--time", "60")
-    end = time.monotonic() + 60
-    while not in_force(results):
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    process = start(started, results, "--faults", "pause,clock", *OVERLAPPING)
+    await_faults(results, {"pause", "clock"}, process)
     os.kill(process.pid, signal.SIGINT)
-    assert process.wait(60) in (0, 4)
+    assert process.wait(120) in (0, 4)
     folder = RunFolder((results / "latest").resolve())
     assert folder.report.exists() and folder.results.exists() and folder.history_edn.exists()
     assert not in_force(results)
