@@ -1,7 +1,7 @@
 """The parts of the docs that are made from the data itself, so that they can't drift.
 
-`python -m harness.listing_docs` writes docs/workloads.md, from each workload's own values and its file's docstring, and
-the table of options in docs/faults.md. A test holds the docs to both.
+`python -m harness.listing_docs` writes docs/workloads.md, from each workload's own values and its file's docstring,
+docs/claims.md from the targets, and the table of options in docs/faults.md. Tests hold the docs to them.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from types import ModuleType
 import nemeses
 import targets
 import workloads
+from harness.claims_docs import claims_page
 from harness.errors import UsageError
 from harness.options import Option
 from harness.registry import find_target, find_workload
@@ -116,6 +117,7 @@ def _rows(options: Mapping[str, Option], *before: str) -> Iterable[str]:
 def write(docs: Path) -> None:
     """Bring the docs in this folder up to date."""
     (docs / "workloads.md").write_text(workloads_page(), "utf-8")
+    (docs / "claims.md").write_text(claims_page(), "utf-8")
     faults = docs / "faults.md"
     head, header, rest = faults.read_text("utf-8").partition(TABLE_HEADER)
     if not header:

@@ -21,6 +21,7 @@ import nemeses
 import workloads
 from checkers import models
 from harness import cli
+from harness.claims_docs import claims_page
 from harness.errors import UsageError
 from harness.glossary import ANOMALIES, SUFFIXES
 from harness.listing_docs import fault_options_table, workloads_page, write
@@ -144,6 +145,10 @@ def anchors_of(path: Path) -> set[str]:
 
 def test_the_workloads_page_is_up_to_date() -> None:
     assert (DOCS / "workloads.md").read_text("utf-8") == workloads_page(), "run `python -m harness.listing_docs`"
+
+
+def test_the_claims_page_is_what_the_targets_say() -> None:
+    assert (DOCS / "claims.md").read_text("utf-8") == claims_page(), "run `python -m harness.listing_docs`"
 
 
 def test_the_faults_page_has_every_option() -> None:
