@@ -53,9 +53,10 @@ def make_plan(request: Request) -> TestPlan:
     """The plan with every default filled in. Raises UsageError that names every problem, one a line."""
     if request.target is None:
         local = request.on is None and request.image is None
+        local = local and "local" in _as_asked(find_target("postgres"), request.options).substrates
         request = msgspec.structs.replace(request, target="postgres", on="local" if local else request.on)
     assert request.target is not None
-    target = find_target(request.target)
+    target = _as_asked(find_target(request.target), request.options)
     problems: list[str] = []
     workload_name = request.workload or target.default_workload
     workload = find_workload(workload_name)
@@ -96,6 +97,12 @@ def make_plan(request: Request) -> TestPlan:
     return plan
 
 
+def _as_asked(target: type[Target], options: Mapping[str, str]) -> type[Target]:
+    """The target with the image, nodes and substrates that these options make the default."""
+    for_options = getattr(target, "for_options", None)
+    return target if for_options is None else for_options(options)
+
+
 def _try(plan: TestPlan, target: type[Target], workload: Workload) -> None:
     """Make the target and the generators once: what they refuse is known before anything starts. Raises UsageError."""
     target(image=plan.image, options=plan.options, timeouts=Timeouts(), workload=plan.workload)
@@ -119,9 +126,9 @@ def _substrate(request: Request, target: type[Target], problems: list[str]) -> s
 
 
 def _check_numbers(request: Request, target: type[Target], nodes: int, time_s: float, problems: list[str]) -> None:
-    most = getattr(target, "most_nodes", NODES_MAX)
-    if not 1 <= nodes <= most:
-        allowed = f"1 to {most}" if most > 1 else f"1 for target {request.target!r}, which is one server"
+    least, most = getattr(target, "least_nodes", 1), getattr(target, "most_nodes", NODES_MAX)
+    if not least <= nodes <= most:
+        allowed = f"{least} to {most}" if most > 1 else f"1 for target {request.target!r}, which is one server"
         problems.append(f"nodes={nodes}: must be {allowed}")
     if not 1 <= time_s <= 7 * 86400:
         problems.append(f"time={time_s:g}: must be 1 s to a week, in seconds")

@@ -148,7 +148,11 @@ class Target(Protocol):
     """Where it runs, the default first."""
     default_image: ClassVar[str]
     default_nodes: ClassVar[int]
-    """Also `most_nodes: ClassVar[int]`, where a target can't have as many nodes as a plan can."""
+    """Also `least_nodes` and `most_nodes`, where a target needs several nodes or can't have as many as a plan can.
+
+    Also a classmethod `for_options(options: Mapping[str, str]) -> type[Target]`, where options (as text, unchecked)
+    make another image, other numbers of nodes or other substrates the default: a subclass that says so.
+    """
     default_workload: ClassVar[str]
     options: ClassVar[Mapping[str, Option]]
     workloads: ClassVar[Mapping[str, SessionFactory]]
@@ -179,9 +183,40 @@ class Target(Protocol):
 
 @runtime_checkable
 class HasPrimaries(Protocol):
-    """A target that can say which nodes lead."""
+    """A target that can say which nodes lead: faults can aim at them, and the report shows who led when.
 
-    def primaries(self, cluster: Cluster) -> list[str]: ...
+    Asked every half second through the run, from a thread of its own, beside everything else that goes on: by the
+    network rather than by a process on the node, with timeouts of a second. Nodes that don't answer are left out.
+    """
+
+    def primaries(self, cluster: Cluster) -> list[str]:
+        """Names of the nodes that say of themselves that they lead: in a partition there may be two."""
+        ...
+
+
+class Leader(msgspec.Struct, frozen=True):
+    """A node that said of itself that it leads. term: in which term, timeline or epoch; None: not known.
+
+    What a term must be: the database raises it whenever another node takes over, and lets no two nodes ever lead in
+    the same one (Raft's term, MongoDB's election id, PostgreSQL's timeline). Two leaders in one term are reported as
+    split brain, and the run is invalid: both halves have to be the node's own word, of the same moment. Whoever can't
+    be sure (a node promoted a moment ago that does not know its new term yet) says None.
+    """
+
+    node: str
+    term: int | str | None
+
+
+@runtime_checkable
+class HasLeaders(Protocol):
+    """A target whose leaders know in which term they lead: a stale self-report is told from a split brain.
+
+    Asked as `HasPrimaries` is, and instead of it where a target has both.
+    """
+
+    def leaders(self, cluster: Cluster) -> list[Leader]:
+        """The nodes that say of themselves that they lead, each with its term."""
+        ...
 
 
 @runtime_checkable
@@ -199,7 +234,10 @@ class HasMembership(Protocol):
 
 @runtime_checkable
 class HasReplicationLag(Protocol):
-    """A target that can say how far its replicas are behind."""
+    """A target that can say how far its replicas are behind.
+
+    Asked every second through the run, as `HasPrimaries` is; drawn in the report.
+    """
 
     def replication_lag(self, cluster: Cluster) -> dict[str, float]:
         """Replica's name → bytes of the log that it has not replayed yet; those that don't answer are left out."""
