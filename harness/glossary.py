@@ -354,14 +354,6 @@ ANOMALIES: dict[str, Term] = {
             "Both sides confirm writes that the other does not know; one side's are lost when they meet again.",
         ),
         Term(
-            "stale-primary",
-            "Two claim to be primary",
-            "Two nodes called themselves primary at the same time, in different terms, or in terms that are not "
-            "known. One may only not have heard yet.",
-            "By itself nothing is proven; clients that still talk to the old one get old answers or errors.",
-            as_noun="node that may not know that it was replaced",
-        ),
-        Term(
             "non-monotonic-timestamp",
             "Timestamps disagree",
             "Of two operations the one with the later database timestamp has the smaller value of something that "

@@ -56,7 +56,7 @@ LANE_CLOSE_NS = 120 * SECOND_NS
 
 
 class Recording(msgspec.Struct, frozen=True):
-    """A lane's wish to have an op recorded; the answer is the op as recorded, or the error that prevents it."""
+    """A thread's wish to have an op of the nemesis recorded; the answer is the op as recorded."""
 
     op: Op
     answer: SimpleQueue[Any]
@@ -144,6 +144,14 @@ class Interpreter:
     def mark(self, phase: str) -> None:
         """Record that a phase begins: an `info` of process nemesis with f `phase`. Not while `run` is at work."""
         self._record(Op("info", "phase", phase))
+
+    def record(self, op: Op) -> SimpleQueue[Any]:
+        """Have an op of process nemesis recorded, from any thread: at once while `run` is at work, else in its next
+        call, if there is one. The queue gets the op with its index and time once it is in the journal.
+        """
+        answer: SimpleQueue[Any] = SimpleQueue()
+        self._reports.put(Recording(op, answer))
+        return answer
 
     def stop(self, error: BaseException | None = None) -> None:
         """End `run` soon, from any thread or a signal handler: no more ops, lanes heal, ops in flight get a second.
@@ -348,9 +356,8 @@ class Interpreter:
     # -- faults
 
     def _record_from_lane(self, op: Op) -> Op:
-        answer: SimpleQueue[Op] = SimpleQueue()
-        self._reports.put(Recording(op, answer))
-        return answer.get()
+        recorded: Op = self.record(op).get()
+        return recorded
 
     def _record_fault(self, op: Op) -> Op:
         recorded = self._record(op)

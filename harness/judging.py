@@ -13,13 +13,15 @@ import msgspec
 
 from checkers import models
 from checkers.compose import compose
+from checkers.replicas.split_brain import SplitBrain, has_polls
 from checkers.running.activity import Activity
 from checkers.running.availability import Availability
+from checkers.running.lag import ReplicationLag
 from checkers.running.stats import Stats
 from harness.checker import CheckOptions
 from harness.errors import UsageError
 from harness.history import History
-from harness.op import Op
+from harness.op import LAG, PRIMARIES, Op
 from harness.options import with_defaults
 from harness.plan import TestPlan
 from harness.reading import read_recording
@@ -81,6 +83,7 @@ def judge(
     """
     asked = CheckOptions(model=model, workload=dict(options))
     verdicts = {name: checker.check(history, asked) for name, checker in workload.checkers.items()}
+    verdicts |= _observed(history, asked, by={*verdicts})
     verdicts["stats"] = Stats().check(history, asked)
     verdicts["availability"] = Availability().check(history, asked)
     if plan is not None:
@@ -91,6 +94,16 @@ def judge(
         verdicts["recovery"] = Verdict("unknown", "recovery", reasons=reasons)
     verdict = compose(verdicts, model=model)
     return msgspec.structs.replace(verdict, reasons=[*verdict.reasons, *notes])
+
+
+def _observed(history: History, asked: CheckOptions, by: set[str]) -> dict[str, Verdict]:
+    """The verdicts on what was seen of the database from outside, where anything was. by: checkers that judged it."""
+    verdicts = {}
+    if PRIMARIES in history.f_names and SplitBrain.name not in by and has_polls(history):
+        verdicts[SplitBrain.name] = SplitBrain(histories=False).check(history, asked)
+    if LAG in history.f_names:
+        verdicts[ReplicationLag.name] = ReplicationLag().check(history, asked)
+    return verdicts
 
 
 def judge_run(folder: RunFolder, *, workload: str | None = None, model: str | None = None) -> Verdict:

@@ -4,7 +4,7 @@ An operation of a client is two records: an `invoke`, then one completion (`ok`,
 process. A record has Jepsen's fields; `time` is `time_ns` here.
 
 Shapes of `value` are fixed by the workload (see each workload's docstring). Fault records have process `nemesis`,
-`f` `inject` or `heal`, and a fault's fields as value (see `harness.fault`).
+`f` `inject` or `heal`, and a fault's fields as value (see `harness.fault`); that process also has `NO_FAULTS`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,14 @@ import msgspec
 
 NEMESIS: Final = "nemesis"
 """The process of every fault record."""
+
+PHASE: Final = "phase"
+"""The f of the record that begins a phase of a run."""
+PRIMARIES: Final = "primaries"
+LAG: Final = "replication-lag"
+"""The fs of what is observed from outside while a run is on (see `harness.observing`)."""
+NO_FAULTS: Final = (PHASE, PRIMARIES, LAG)
+"""What process `nemesis` records beside its faults."""
 
 OpType = Literal["invoke", "ok", "fail", "info"]
 

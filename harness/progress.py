@@ -30,7 +30,9 @@ class Progress:
             self.info += 1
 
     def fault(self, event: Op) -> None:
-        """A record of a fault lane."""
+        """A record of the nemesis; only those of faults matter here."""
+        if event.f not in ("inject", "heal"):
+            return
         faults = dict(self.active_faults)
         if event.f == "inject":
             faults[event.value["id"]] = event.value

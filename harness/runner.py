@@ -26,6 +26,7 @@ from harness.journal import Journal
 from harness.junit import junit_xml
 from harness.lane import Lane
 from harness.nodes.base import Cluster
+from harness.observing import Observer, polls_of
 from harness.plan import TestPlan
 from harness.planning import Request, make_plan, repeat_command
 from harness.registry import find_nemesis, find_target, find_workload
@@ -199,12 +200,15 @@ class _Execution:
                 stall_gate=self.gate,
             )
             watch = _Watch(cluster, interpreter)
+            observer = Observer(polls_of(target, cluster), interpreter.record)
             try:
                 with self.console.watching(interpreter.progress):
                     self._phases(interpreter, cluster, setting, proof)
             finally:
                 watch.close()
+                observer.close()
                 interpreter.close()
+                self.environment["observed"] = observer.describe()
                 self.environment["unmapped"] = dict(interpreter.unmapped)
                 self.environment["substrate"] = dict(cluster.describe())
                 if self.interrupted:

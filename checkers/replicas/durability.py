@@ -31,11 +31,10 @@ from checkers.findings import ALWAYS, Finding, verdict_of
 from harness.checker import CheckOptions
 from harness.fault import Window
 from harness.history import History
+from harness.op import NO_FAULTS
 from harness.verdict import Anomaly, Verdict
 
 TYPE = "not-durable"
-NOT_ON_PROCESS = "phase"
-"""The nemesis record that marks a phase of a run; it is no fault."""
 
 
 @dataclass(frozen=True)
@@ -124,9 +123,8 @@ def last_heal(history: History, windows: Iterable[Window]) -> int:
     ends = [int(np.searchsorted(history.index, window.end_index)) for window in windows]
     if ends:
         return max(ends)
-    faults = ~history.client
-    if NOT_ON_PROCESS in history.f_names:
-        faults &= history.f != history.f_names.index(NOT_ON_PROCESS)
+    others = [code for code, name in enumerate(history.f_names) if name in NO_FAULTS]
+    faults = ~history.client & ~np.isin(history.f, others)
     return int(np.flatnonzero(faults).max(initial=-1))
 
 

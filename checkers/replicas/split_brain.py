@@ -2,15 +2,17 @@
 
 Two proofs, each for itself:
 
-1. **Primaries.** The harness polls every node, as an op of a process of its own:
+1. **Primaries.** The harness polls every node through the run (`harness.observing`), under process `nemesis`:
 
-       ok  primaries  [{"node": "n1", "primary": "n1", "term": 7}, {"node": "n2", "primary": "n1", "term": 7}, ...]
+       invoke  primaries  null
+       info    primaries  [{"node": "n1", "primary": "n1", "term": 7}, {"node": "n2", "primary": "n1", "term": 7}, ...]
 
    who it believes to be primary (null: nobody) and in which term (Raft's term, PostgreSQL's timeline, MongoDB's
    election term; null: not known). A node that names itself was acting as primary at some moment of that poll. Two
    nodes that do so in the same term at overlapping times are `split-brain`: in one poll; in two polls that overlap; or
    one before and after the other, in the same term all along. In different terms the one with the lower term may only
-   not have heard yet: a warning (`stale-primary`), which counts for nothing; so are primaries whose term nobody knows.
+   not have heard yet, and of terms that nobody knows nothing follows: both are told as figures (`stale_primaries`), and
+   are no anomaly. Every healthy cluster shows them when its leader is cut off.
 
 2. **Histories.** Two updates that happened rest on the same version of a value (a compare-and-set from it, or a
    transaction that read it and wrote), and both lived on: a version of one line was found when a write of the other
@@ -25,24 +27,24 @@ Cost: O(polls × nodes²) and O(n log n).
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from checkers.client_calls import ClientCall
-from checkers.findings import ALWAYS, NEVER_COUNTS, Finding, verdict_of
+from checkers.findings import ALWAYS, Finding, verdict_of
 from checkers.replicas.observations import NOTHING, Observations, Put, observations_of
 from checkers.values import show
 from harness.checker import CheckOptions
 from harness.history import INVOKE, OK, History, HistoryError
+from harness.op import PRIMARIES
 from harness.verdict import Anomaly, Verdict
 
 SPLIT_BRAIN = "split-brain"
-STALE_PRIMARY = "stale-primary"
-POLL = "primaries"
-"""The f of a poll; its records are of a client or of the process `nemesis`."""
 
 
 @dataclass(frozen=True)
@@ -57,44 +59,91 @@ class Claim:
 
 
 class SplitBrain:
-    """See the module's docstring."""
+    """See the module's docstring. histories: whether the second proof is looked for too.
+
+    stats: `{polls, claims, updates, stale_primaries}`; the last is how many polls saw two that claimed to lead without
+    sharing a term.
+    """
 
     name = "split-brain"
 
+    def __init__(self, histories: bool = True) -> None:
+        self.histories = histories
+
     def check(self, history: History, options: CheckOptions) -> Verdict:
         """Judge polls and updates. Raises HistoryError for a poll of another shape."""
-        claims = list(_claims(history))
-        seen = observations_of(history)
+        claims = list(claims_of(history))
+        seen = observations_of(history) if self.histories else Observations()
         findings = [*_same_term(claims), *_forks(seen)]
-        updates = sum(put.old is not NOTHING for put in seen.puts)
-        return verdict_of(
-            self.name,
-            findings,
-            options,
-            model=options.model or "strict-serializable",
-            stats={"polls": len({claim.record for claim in claims}), "claims": len(claims), "updates": updates},
-        )
+        stats = {"polls": _polls(history), "claims": len(claims), "stale_primaries": len(stale_primaries(claims))}
+        if self.histories:
+            stats["updates"] = sum(put.old is not NOTHING for put in seen.puts)
+        return verdict_of(self.name, findings, options, model=options.model or "strict-serializable", stats=stats)
 
 
 # -- primaries
 
 
-def _claims(history: History) -> Iterator[Claim]:
-    codes = [code for code, name in enumerate(history.f_names) if name == POLL]
+def has_polls(history: History) -> bool:
+    """Whether the record holds polls of primaries in this harness' form: another's nemesis may use the word too."""
+    values = [history.value[place] for place in _places(history).tolist() if not history.client[place]]
+    polls = [value for value in values if isinstance(value, list | tuple)]
+    return (
+        bool(polls)
+        and all(value is None or isinstance(value, list | tuple) for value in values)
+        and all(_is_report(report) for poll in polls for report in poll)
+    )
+
+
+def claims_of(history: History) -> Iterator[Claim]:
+    """Every node's word that it leads, in the order of the polls. Raises HistoryError for a poll of another shape."""
     begins: dict[int, int] = {}
-    for place in np.flatnonzero(np.isin(history.f, codes)).tolist():
-        if history.type[place] == INVOKE:
-            begins[int(history.process[place])] = place
+    for place in _places(history).tolist():
+        process, value = int(history.process[place]), history.value[place]
+        if history.type[place] == INVOKE or (history.type[place] != OK and value is None):
+            begins[process] = place
             continue
-        begin = begins.pop(int(history.process[place]), place)
-        if history.type[place] != OK and not isinstance(history.value[place], list | tuple):
+        begin = begins.pop(process, place)
+        if history.type[place] != OK and not isinstance(value, list | tuple):
             continue
         index = int(history.index[place])
-        for report in history.value[place] or ():
-            if not isinstance(report, dict) or "node" not in report or "primary" not in report:
+        for report in value or ():
+            if not _is_report(report):
                 raise HistoryError(f"index {index}: expected [{{node, primary, term}}, ...], got {show(report)}")
             if report["primary"] is not None and report["primary"] == report["node"]:
                 yield Claim(str(report["node"]), report.get("term"), begin, place, index)
+
+
+def _is_report(report: Any) -> bool:
+    return isinstance(report, dict) and "node" in report and "primary" in report
+
+
+def _places(history: History) -> np.ndarray:
+    return np.flatnonzero(history.f == history.f_names.index(PRIMARIES) if PRIMARIES in history.f_names else [])
+
+
+def _polls(history: History) -> int:
+    """How many were answered."""
+    return sum(isinstance(history.value[place], list | tuple) for place in _places(history).tolist())
+
+
+def stale_primaries(claims: list[Claim]) -> list[tuple[Claim, Claim]]:
+    """Of each poll in which two nodes claimed to lead, and not in one known term, two such claims."""
+    polls: dict[int, dict[str, Claim]] = defaultdict(dict)
+    for claim in claims:
+        polls[claim.record][claim.node] = claim
+    pairs = (
+        next(
+            (
+                (one, other)
+                for one, other in itertools.combinations(own.values(), 2)
+                if one.term is None or one.term != other.term
+            ),
+            None,
+        )
+        for own in polls.values()
+    )
+    return [pair for pair in pairs if pair is not None]
 
 
 def _same_term(claims: list[Claim]) -> Iterator[Finding]:
@@ -113,18 +162,6 @@ def _same_term(claims: list[Claim]) -> Iterator[Finding]:
                 mine, its = tenures[term, one], tenures[term, other]
                 if mine[0].begin <= its[1].end and its[0].begin <= mine[1].end:
                     yield _two(term, mine, its)
-    polls: dict[int, dict[str, Claim]] = defaultdict(dict)
-    for claim in claims:
-        polls[claim.record][claim.node] = claim
-    warned: set[tuple[str, str]] = set()
-    for own in polls.values():
-        both = sorted(own.values(), key=lambda claim: claim.node)
-        for place, claim in enumerate(both):
-            for rival in both[place + 1 :]:
-                pair = (claim.node, rival.node)
-                if pair not in warned and (claim.term is None or rival.term is None or claim.term != rival.term):
-                    warned.add(pair)
-                    yield _stale(claim, rival)
 
 
 def _two(term: Hashable, first: tuple[Claim, Claim], second: tuple[Claim, Claim]) -> Finding:
@@ -134,16 +171,6 @@ def _two(term: Hashable, first: tuple[Claim, Claim], second: tuple[Claim, Claim]
         f"(polls at ops {', '.join(map(str, records))}): whatever one acknowledges, the other does not know."
     )
     return Finding(Anomaly(SPLIT_BRAIN, records, sentence, key=term, sub_history=records), ALWAYS)
-
-
-def _stale(claim: Claim, rival: Claim) -> Finding:
-    known = "terms that nobody knows" if None in (claim.term, rival.term) else "different terms"
-    sentence = (
-        f"Op {claim.record}: nodes {claim.node} (term {show(claim.term)}) and {rival.node} (term {show(rival.term)}) "
-        f"both called themselves primary, in {known}: one of them may only not have heard yet. By itself this proves "
-        "nothing."
-    )
-    return Finding(Anomaly(STALE_PRIMARY, [claim.record], sentence, sub_history=[claim.record]), NEVER_COUNTS)
 
 
 # -- histories

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import hiredis
@@ -17,7 +17,7 @@ import hiredis
 from harness.errors import InfrastructureError
 from harness.nodes.base import Cluster, Database, Node, require_database
 from harness.options import Option
-from harness.target import Claim, KnownIssue, SessionFactory, Timeouts
+from harness.target import Claim, KnownIssue, Leader, SessionFactory, Timeouts
 from targets.redis.connection import Connection
 from targets.redis.sessions import PORT, PRIMARY_NAME, SENTINEL_PORT, RegisterSession, Sessions, SetSession
 
@@ -136,12 +136,46 @@ class Redis:
 
     def primaries(self, cluster: Cluster) -> list[str]:
         """Names of the nodes whose server takes itself for the primary: in a partition there may be two."""
-        leaders = []
-        for node in cluster.nodes:
-            with contextlib.suppress(OSError, hiredis.HiredisError):
-                if ask(node.endpoint(PORT), "ROLE")[0] == "master":
-                    leaders.append(node.name)
-        return leaders
+        return [node.name for node, role in roles(cluster) if role[0] == "master"]
+
+    def leaders(self, cluster: Cluster) -> list[Leader]:
+        """The same with the configuration epoch in which each leads, as the Sentinel beside it knows it."""
+        return [Leader(node.name, self._epoch(node)) for node, role in roles(cluster) if role[0] == "master"]
+
+    def _epoch(self, node: Node) -> int | None:
+        """The epoch of a Sentinel's configuration counts if that names this node, and no failover is on the way:
+        then the Sentinel may hold the new epoch already and the old primary still."""
+        if self._alone:
+            return 0
+        with contextlib.suppress(OSError, hiredis.HiredisError):
+            fields = ask(node.endpoint(SENTINEL_PORT), "SENTINEL", "MASTER", PRIMARY_NAME)
+            known = dict(zip(fields[::2], fields[1::2], strict=False))
+            if known["ip"] == node.address and "failover_in_progress" not in known["flags"]:
+                return int(known["config-epoch"])
+        return None
+
+    def replication_lag(self, cluster: Cluster) -> dict[str, float]:
+        """How far each replica's offset is behind that of the primary that it follows, while both answer."""
+        offsets: dict[str, int] = {}
+        follows: dict[str, tuple[str, int]] = {}
+        for node, role in roles(cluster):
+            if role[0] == "master":
+                offsets[node.address] = int(role[1])
+            elif role[0] == "slave":
+                follows[node.name] = str(role[1]), int(role[4])
+        return {
+            name: float(max(0, offsets[primary] - offset))
+            for name, (primary, offset) in follows.items()
+            if primary in offsets and offset >= 0
+        }
+
+
+def roles(cluster: Cluster) -> Iterator[tuple[Node, Any]]:
+    """Each node that answers, with what its server says of itself: `["master", offset, ...]`, `["slave", ip, ...]`."""
+    for node in cluster.nodes:
+        with contextlib.suppress(OSError, hiredis.HiredisError):
+            role = ask(node.endpoint(PORT), "ROLE")
+            yield node, role
 
 
 def ask(endpoint: tuple[str, int], *command: str, timeouts: Timeouts = PROBE) -> Any:

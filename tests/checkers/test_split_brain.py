@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from checkers.replicas.split_brain import SplitBrain
+from checkers.replicas.split_brain import SplitBrain, has_polls
 from harness.history import History, HistoryError
 from harness.op import Op
 from tests.checkers.histories import asked, history
@@ -38,10 +38,11 @@ def test_two_in_one_term_in_one_poll() -> None:
 
 
 def test_a_primary_of_an_older_term_is_a_warning() -> None:
-    found = verdict(*poll(report("n1", "n1", 6), report("n2", "n2", 7)))
-    assert (found.verdict, found.anomaly_types, found.anomalies[0].counts) == ("valid", ["stale-primary"], False)
-    unknown = verdict(*poll(report("n1", "n1", None), report("n2", "n2", None)))
-    assert (unknown.verdict, unknown.anomaly_types) == ("valid", ["stale-primary"])
+    for terms in ((6, 7), (None, None), (7, None)):
+        found = verdict(*poll(report("n1", "n1", terms[0]), report("n2", "n2", terms[1])))
+        assert (found.verdict, found.anomaly_types, found.stats["stale_primaries"]) == ("valid", [], 1)
+    alone = verdict(*poll(report("n1", "n1", 6)), *poll(report("n2", "n2", 7)))
+    assert (alone.stats["polls"], alone.stats["claims"], alone.stats["stale_primaries"]) == (2, 2, 0)
 
 
 def test_one_after_the_other_in_one_term_is_not_at_once_but_around_it_is() -> None:
@@ -52,6 +53,13 @@ def test_one_after_the_other_in_one_term_is_not_at_once_but_around_it_is() -> No
 
 def test_what_others_believe_proves_nothing() -> None:
     assert verdict(*poll(report("n1", "n1", 7), report("n2", "n3", 7), report("n3", None, 7))).anomaly_types == []
+
+
+def test_a_poll_of_other_harnesses_is_not_ours() -> None:
+    assert has_polls(history(*poll(report("n1", "n1", 7))))
+    for value in ("n1", ["n1", "n2"], {"n1": 3}):
+        assert not has_polls(history(("info", "nemesis", "primaries", value)))
+    assert not has_polls(history(*poll(report("n1", "n1", 7), process=3)))
 
 
 @pytest.mark.parametrize("value", [[3], [{"node": "n1"}]])
