@@ -255,6 +255,20 @@ ANOMALIES: dict[str, Term] = {
             as_noun="confirmed write that is gone on every node",
         ),
         Term(
+            "torn-batch",
+            "Torn batch",
+            "Two rows were written by one statement that the database calls atomic. Long after everything had settled, "
+            "one of them is there and the other is not.",
+            "Half of a change stays for good: an order without its items, an entry that nothing points to.",
+        ),
+        Term(
+            "diverged-view",
+            "Diverged view",
+            "Long after everything had settled, a view holds something else than the table that it is made from.",
+            "Whoever looks a row up through the view finds an old one, none, or one that should be gone.",
+            as_noun="row in which a view and its table differ",
+        ),
+        Term(
             "non-monotonic-read",
             "Time goes backwards",
             "A client saw something, and a later read of the same client did not show it any more.",
@@ -459,6 +473,20 @@ ANOMALIES: dict[str, Term] = {
             "Two watchers were given different events for one key at one revision.",
             "Two controllers act on different pasts.",
             as_noun="pair of events that contradict each other",
+        ),
+        Term(
+            "expired-early",
+            "Lease ended early",
+            "A key was gone before the time of its lease was up, and nobody had revoked it.",
+            "Services that are alive are taken for dead, locks are lost while their holders work.",
+            as_noun="lease that ended early",
+        ),
+        Term(
+            "outlived-lease",
+            "Key outlived its lease",
+            "A key was found although its lease had been revoked, or the key been seen gone, before.",
+            "What has ended is taken for alive: traffic goes to dead services, locks stay locked.",
+            as_noun="key that outlived its lease",
         ),
         Term(
             "never-recovered",

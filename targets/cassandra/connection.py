@@ -24,6 +24,7 @@ from cassandra.protocol import ErrorMessage, ProtocolHandler, QueryMessage, Read
 from harness.target import Timeouts, Unknown
 from targets.cassandra.errors import judged
 
+PORT: Final = 9042
 PROTOCOL_VERSION: Final = 4
 CQL_VERSION: Final = "3.0.0"
 HEADER: Final = struct.Struct(">BBhBi")
@@ -60,7 +61,9 @@ class Connection:
         timestamp_us: int | None = None,
         conditional: bool = False,
     ) -> list[Row]:
-        """One request and its rows. values: for the `?` of the statement, whole numbers of 32 bits, or null.
+        """One request and its rows, all of them in one answer: paging is not asked for.
+
+        values: for the `?` of the statement, whole numbers of 32 bits, or null.
 
         conditional: a lightweight transaction, whose serial level is SERIAL. timestamp_us None: the server's own.
         Raises DidNotHappen or Unknown by the table of errors, ErrorMessage if none fits. A connection that broke or

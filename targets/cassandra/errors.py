@@ -8,6 +8,9 @@ Unavailable is two errors. Before Paxos, and before a plain write, the coordinat
 But a lightweight transaction counts them again, at the *commit's* consistency level, after its proposal was accepted:
 such a write will be finished by whoever comes next. The level in the error tells them apart.
 
+A write timeout says what was being written, and every kind of it is unknown. Even that of the batch log: one of the
+two nodes that it was sent to may have stored it, and will play the batch.
+
 An error that is in no row is raised as it is: `info`, counted as unmapped.
 """
 
@@ -15,7 +18,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from cassandra import ConsistencyLevel
+from cassandra import ConsistencyLevel, WriteType
 from cassandra.protocol import ErrorMessage
 
 from harness.target import DidNotHappen, Unknown
@@ -41,10 +44,23 @@ UNAVAILABLE_AT_COMMIT: Final = Row(
     "unavailable at commit", "unknown", "too few replicas, perhaps after it was accepted"
 )
 
+WRITE_TIMEOUT: Final = 0x1100
+WRITE_TIMEOUTS: Final = {
+    WriteType.SIMPLE: "sent; too few replicas answered in time",
+    WriteType.BATCH: "in the batch log; it will be played until it is done",
+    WriteType.UNLOGGED_BATCH: "sent; some rows may be written, some not",
+    WriteType.COUNTER: "the leader may have counted it",
+    WriteType.BATCH_LOG: "a node that did store the batch log plays it",
+    WriteType.CAS: "proposed; another round may finish it",
+    WriteType.VIEW: "a replica could not lock the view's row in time; others may have the write",
+    WriteType.CDC: "sent; some replicas may have it",
+}
+"""What was being written → why nobody knows what became of it."""
+
 ERRORS: Final = {
     0x1001: Row("overloaded", "unknown", "can come after some replicas were sent the write"),
     0x1002: Row("bootstrapping", "unknown", "raised by the read inside a lightweight transaction, in any round"),
-    0x1100: Row("write timeout", "unknown", "sent; too few replicas answered in time"),
+    WRITE_TIMEOUT: Row("write timeout", "unknown", "sent, or about to be; see WRITE_TIMEOUTS"),
     0x1200: Row("read timeout", "unknown", "raised by the read inside a lightweight transaction, in any round"),
     0x1300: Row("read failure", "unknown", "raised by the read inside a lightweight transaction, in any round"),
     0x1500: Row("write failure", "unknown", "sent; some replicas failed, others may have it"),
@@ -69,6 +85,8 @@ def judged(error: ErrorMessage, *, conditional: bool) -> Exception:
     if row is None:
         return error
     text = f"{row.name}: {error.message}"
+    if error.code == WRITE_TIMEOUT and isinstance(error.info, dict):
+        text += f" ({WRITE_TIMEOUTS.get(error.info.get('write_type'), row.reason)})"
     if row is UNAVAILABLE_BEFORE:
         return Refused(text)
     return DidNotHappen(text) if row.happened == "no" else Unknown(text, lost=False)

@@ -1,9 +1,10 @@
 """The Cassandra target: three nodes, one data centre, every row on three of them.
 
-The vendor's image and defaults, but for a small heap and for two waits that make sense only between data centres (the
-ring delay, and waiting for gossip to settle); readiness is checked instead of waited for. Nodes join one after the
-other, as Cassandra asks. All are seeds: a node that is restarted while cut off must come up and say so to its
-clients, where a node that finds no seed would end.
+The vendor's image and defaults, but for a small heap, for two waits that make sense only between data centres (the
+ring delay, and waiting for gossip to settle; readiness is checked instead of waited for), and for what
+`targets.cassandra.member.settings` lists.
+
+All nodes are started at once: each is given its part of the ring, so none has to ask the others which is free.
 """
 
 from __future__ import annotations
@@ -16,35 +17,30 @@ from cassandra import ConsistencyLevel
 from cassandra.protocol import ErrorMessage
 
 from harness.errors import InfrastructureError
-from harness.nodes.base import Cluster, Database, Node, require_database
+from harness.nodes.base import Cluster, CommandFailed, Node, require_database
 from harness.options import Option
 from harness.target import Claim, DidNotHappen, KnownIssue, SessionFactory, Timeouts, Unknown
-from targets.cassandra.connection import Connection
-from targets.cassandra.sessions import PORT, RegisterSessions
+from nemeses.base import Nemesis
+from targets.cassandra import claims
+from targets.cassandra.batches import BatchSession
+from targets.cassandra.connection import PORT, Connection, Row
+from targets.cassandra.counters import CounterSession
+from targets.cassandra.known_issues import KNOWN_ISSUES
+from targets.cassandra.levels import OPTIONS
+from targets.cassandra.lists import AppendSession
+from targets.cassandra.member import decommission, empty, member
+from targets.cassandra.nodetool import OPERATIONS
+from targets.cassandra.registers import RegisterSession
+from targets.cassandra.sessions import REPLICAS, Sessions
+from targets.cassandra.sets import SetSession
+from targets.cassandra.views import ViewSession
 
-STORAGE_PORT = 7000
-DATA_DIR = "/var/lib/cassandra"
 START_TIMEOUT_S = 180.0
 POLL_S = 0.2
-JVM_OPTIONS = (
-    "-Dcassandra.ring_delay_ms=3000 -Dcassandra.skip_wait_for_gossip_to_settle=0"
-    " -XX:TieredStopAtLevel=1 -XX:-UseG1GC -XX:+UseSerialGC"
-)
-"""No long waits; a compiler and a collector that suit three small processes on a few cores."""
-ARCHITECTURE = "https://cassandra.apache.org/doc/5.0/cassandra/architecture/guarantees.html"
-
-SERIAL_READS_12126 = KnownIssue(
-    name="CASSANDRA-12126",
-    sentence="A SERIAL read, or a compare-and-set that does not apply, can miss a write that a later one then sees.",
-    link="https://issues.apache.org/jira/browse/CASSANDRA-12126",
-    versions=(("", "3.0.24"), ("3.1", "3.11.10")),
-    workloads=("register",),
-    options={"writes": "lwt", "reads": "serial", "cas": "lwt"},
-)
 
 
 class Cassandra:
-    """See `harness.target.Target`."""
+    """See `harness.target.Target`, `harness.target.HasMembership`."""
 
     name: ClassVar[str] = "cassandra"
     doc: ClassVar[str] = "Apache Cassandra, a replicated store without a leader; three nodes, every row on each"
@@ -52,48 +48,80 @@ class Cassandra:
     default_image: ClassVar[str] = "cassandra:5.0"
     default_nodes: ClassVar[int] = 3
     default_workload: ClassVar[str] = "register"
-    options: ClassVar[Mapping[str, Option]] = {
-        "writes": Option(
-            "lwt", "blind writes: a lightweight transaction, or plain at that level", ("lwt", "quorum", "one")
-        ),
-        "reads": Option("serial", "the consistency level of reads", ("serial", "quorum", "one")),
-        "cas": Option(
-            "lwt",
-            "compare-and-set: a lightweight transaction, or read, check and write at QUORUM",
-            ("lwt", "read-write"),
-        ),
-        "timestamps": Option(
-            "client", "who stamps plain writes: the clients, from one clock, or the node asked", ("client", "server")
-        ),
+    options: ClassVar[Mapping[str, Option]] = OPTIONS
+    workloads: ClassVar[Mapping[str, SessionFactory]] = {
+        "register": Sessions(RegisterSession),
+        "set": Sessions(SetSession),
+        "set-final": Sessions(SetSession),
+        "counter": Sessions(CounterSession),
+        "append": Sessions(AppendSession),
+        "batch": Sessions(BatchSession),
+        "view": Sessions(ViewSession),
     }
-    workloads: ClassVar[Mapping[str, SessionFactory]] = {"register": RegisterSessions()}
     faults: ClassVar[tuple[str, ...]] = ("partition", "kill", "pause", "clock")
-    known_issues: ClassVar[tuple[KnownIssue, ...]] = (SERIAL_READS_12126,)
+    nemeses: ClassVar[tuple[Nemesis, ...]] = OPERATIONS
+    known_issues: ClassVar[tuple[KnownIssue, ...]] = KNOWN_ISSUES
 
     def __init__(self, *, image: str, options: Mapping[str, Any], timeouts: Timeouts, workload: str) -> None:
         self.image, self.chosen, self.timeouts = image, options, timeouts
+        self._left: set[str] = set()
 
     @classmethod
     def claim(cls, workload: str, options: Mapping[str, Any]) -> Claim:
-        """Linearizable when everything goes through Paxos; else nothing (eventual consistency)."""
-        if (options.get("writes"), options.get("reads"), options.get("cas")) == ("lwt", "serial", "lwt"):
-            return Claim("linearizable", "lightweight transactions with linearizable consistency", ARCHITECTURE)
-        return Claim(None, "eventual consistency: the write with the highest timestamp wins in the end", ARCHITECTURE)
+        """See `targets.cassandra.claims`."""
+        return claims.claim(workload, options)
 
     def start(self, cluster: Cluster) -> None:
-        """One node after the other; each must serve, and all must know each other, before the next one joins."""
-        seeds = ",".join(node.address for node in cluster.nodes)
+        """All nodes at once; then each must serve, know all others, and have the same schema as they."""
         for node in cluster.nodes:
-            node.install(member(node, seeds, cluster.run_id, self.image))
-        for count, node in enumerate(cluster.nodes, start=1):
+            self._install(cluster, node)
+        for node in cluster.nodes:
             node.start_db()
-            self.await_node(node, START_TIMEOUT_S, starting=True)
-            for known in cluster.nodes[:count]:
-                self._await_peers(known, count - 1, START_TIMEOUT_S)
+        deadline_s = time.monotonic() + START_TIMEOUT_S
+        for node in cluster.nodes:
+            self.await_node(node, _left(deadline_s), starting=True)
+        for node in cluster.nodes:
+            self._await_ring(node, {each.address for each in cluster.nodes}, _left(deadline_s))
 
     def stop(self, cluster: Cluster) -> None:
         for node in cluster.nodes:
             node.stop_db()
+
+    def leave(self, cluster: Cluster, node: Node) -> None:
+        """Decommission the node, stop it, and leave nothing on its disk."""
+        others = [each for each in cluster.nodes if each is not node and each.name not in self._left]
+        if node.name in self._left:
+            return
+        try:
+            decommission(node, force=len(others) < REPLICAS)
+        except CommandFailed:
+            if any(node.address in self._members(other) for other in others):
+                raise
+        for other in others:
+            self._await(other, START_TIMEOUT_S, f"it still knows {node.name}", lambda rows: _without(rows, node), PEERS)
+        self._left.add(node.name)
+        node.stop_db()
+        empty(node)
+        self._install(cluster, node, seed=False)
+
+    def join(self, cluster: Cluster, node: Node) -> None:
+        """Start a node that has left, empty, and wait until it has its data; then restart it as it was at first."""
+        if node.name not in self._left:
+            return
+        everyone = {each.address for each in cluster.nodes if each is node or each.name not in self._left}
+        node.start_db()
+        self.await_node(node, START_TIMEOUT_S)
+        self._await_ring(node, everyone, START_TIMEOUT_S)
+        node.stop_db()
+        self._install(cluster, node)
+        self._left.discard(node.name)
+        node.start_db()
+        self.await_node(node, START_TIMEOUT_S)
+
+    def _install(self, cluster: Cluster, node: Node, *, seed: bool = True) -> None:
+        node.install(
+            member(cluster.nodes, node, run_id=cluster.run_id, image=self.image, options=self.chosen, seed=seed)
+        )
 
     def await_node(self, node: Node, timeout_s: float, *, starting: bool = False) -> None:
         """Until the node answers CQL; Cassandra opens its port after it joined the ring.
@@ -103,10 +131,24 @@ class Cassandra:
         statement = "SELECT key FROM system.local"
         self._await(node, timeout_s, "it does not answer", lambda rows: bool(rows), statement, starting=starting)
 
-    def _await_peers(self, node: Node, count: int, timeout_s: float) -> None:
-        statement = "SELECT peer, host_id, schema_version FROM system.peers_v2"
-        known = lambda rows: sum(row["host_id"] is not None for row in rows) >= count  # noqa: E731
-        self._await(node, timeout_s, f"it does not know its {count} peers", known, statement)
+    def _await_ring(self, node: Node, members: set[str], timeout_s: float) -> None:
+        """Until the node knows where each other one's data lies, and that it has the same schema."""
+        own = str(self._ask(node, "SELECT schema_version FROM system.local")[0]["schema_version"])
+
+        def complete(rows: list[Row]) -> bool:
+            nonlocal own
+            own = str(self._ask(node, "SELECT schema_version FROM system.local")[0]["schema_version"])
+            known = {str(row["peer"]) for row in rows if row["tokens"] and str(row["schema_version"]) == own}
+            return known >= members - {node.address}
+
+        self._await(node, timeout_s, "it does not know all others, or their schema", complete, PEERS)
+
+    def _members(self, node: Node) -> set[str]:
+        """Addresses of the others that a node takes for members; none where it does not answer."""
+        try:
+            return {str(row["peer"]) for row in self._ask(node, PEERS)}
+        except (OSError, ErrorMessage, DidNotHappen, Unknown):
+            return set()
 
     def _await(
         self,
@@ -133,7 +175,7 @@ class Cassandra:
             time.sleep(POLL_S)
         raise InfrastructureError(f"{node.name}: {problem} after {timeout_s:.0f} s; last: {said[:200]}")
 
-    def _ask(self, node: Node, statement: str) -> list[dict[str, Any]]:
+    def _ask(self, node: Node, statement: str) -> list[Row]:
         host, port = node.endpoint(PORT)
         connection = Connection(host, port, self.timeouts)
         try:
@@ -146,24 +188,12 @@ class Cassandra:
         return str(self._ask(node, "SELECT release_version FROM system.local")[0]["release_version"])
 
 
-def member(node: Node, seeds: str, run_id: str, image: str) -> Database:
-    """How to run one node, by the entry contract of the vendor's image (environment variables)."""
-    return Database(
-        image=image,
-        argv=["cassandra", "-f"],
-        env={
-            "CASSANDRA_CLUSTER_NAME": f"faultline-{run_id}",
-            "CASSANDRA_SEEDS": seeds,
-            "CASSANDRA_LISTEN_ADDRESS": node.address,
-            "CASSANDRA_BROADCAST_ADDRESS": node.address,
-            "CASSANDRA_BROADCAST_RPC_ADDRESS": node.address,
-            "CASSANDRA_RPC_ADDRESS": "0.0.0.0",
-            "CASSANDRA_NUM_TOKENS": "4",
-            "CASSANDRA_ENDPOINT_SNITCH": "SimpleSnitch",
-            "MAX_HEAP_SIZE": "448M",
-            "HEAP_NEWSIZE": "96M",
-            "JVM_EXTRA_OPTS": JVM_OPTIONS,
-        },
-        ports=(PORT, STORAGE_PORT),
-        data_dir=DATA_DIR,
-    )
+PEERS = "SELECT peer, tokens, schema_version FROM system.peers_v2"
+
+
+def _without(rows: list[Row], node: Node) -> bool:
+    return node.address not in {str(row["peer"]) for row in rows}
+
+
+def _left(deadline_s: float) -> float:
+    return max(1.0, deadline_s - time.monotonic())

@@ -21,7 +21,7 @@ from harness.op import Op, invoke
 from harness.options import with_defaults
 from harness.target import DidNotHappen, SessionContext, Target, Timeouts, Unknown
 from targets.cassandra.connection import HEADER, Clock
-from targets.cassandra.sessions import PORT
+from targets.cassandra.connection import PORT
 from targets.cassandra.target import Cassandra
 from tests.e2e.runs import need_docker
 from tests.targets.relay import Relay, Through

@@ -16,6 +16,7 @@ from targets.simulated.programs.register import REGISTER
 from targets.simulated.programs.rw_register import RW_REGISTER
 from targets.simulated.programs.sequential import SEQUENTIAL
 from targets.simulated.programs.set import SET, SET_FINAL
+from targets.simulated.programs.two_places import BATCH, VIEW
 from targets.simulated.programs.unique_ids import UNIQUE_IDS
 from targets.simulated.programs.watch import WATCH
 from targets.simulated.programs.write_skew import WRITE_SKEW
@@ -31,6 +32,8 @@ REGISTRY: dict[str, Programs] = {
     "queue": QUEUE,
     "counter": COUNTER,
     "bank": BANK,
+    "batch": BATCH,
+    "view": VIEW,
     "predicate": PREDICATE,
     "long-fork": LONG_FORK,
     "monotonic": MONOTONIC,

@@ -1,0 +1,39 @@
+"""What Cassandra promises at which settings, in its own words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from harness.target import Claim
+
+GUARANTEES: Final = "https://cassandra.apache.org/doc/5.0/cassandra/architecture/guarantees.html"
+VIEWS: Final = "https://cassandra.apache.org/doc/5.0/cassandra/developing/cql/mvs.html"
+COUNTERS: Final = "https://cassandra.apache.org/doc/5.0/cassandra/developing/cql/counter-column.html"
+
+LWT: Final = "lightweight transactions with linearizable consistency"
+EVENTUAL: Final = Claim(None, "eventual consistency: the write with the highest timestamp wins in the end", GUARANTEES)
+BATCHES: Final = Claim(
+    None, "batched writes across multiple tables are guaranteed to succeed completely or not at all", GUARANTEES
+)
+UNLOGGED: Final = Claim(None, "nothing: an unlogged batch is applied in parts", GUARANTEES)
+COUNTER: Final = Claim(
+    None, "counter updates are, by nature, not idempotent: a retry after a timeout may over-count", COUNTERS
+)
+VIEW: Final = Claim(
+    None, "experimental: each replica of the base keeps its part of the view up to date, in the end", VIEWS
+)
+
+
+def claim(workload: str, options: Mapping[str, Any]) -> Claim:
+    """Linearizable when everything goes through Paxos; else nothing (eventual consistency)."""
+    if workload == "counter":
+        return COUNTER
+    if workload == "batch":
+        return BATCHES if options["batches"] == "logged" else UNLOGGED
+    if workload == "view":
+        return VIEW
+    serial = options["writes"] == "lwt" and options["reads"] in ("serial", "local-serial")
+    if serial and (workload != "register" or options["cas"] == "lwt"):
+        return Claim("strict-serializable" if workload == "append" else "linearizable", LWT, GUARANTEES)
+    return EVENTUAL

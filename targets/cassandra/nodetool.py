@@ -1,0 +1,38 @@
+"""Faults of Cassandra's own: what its operators do to a node at work, by `nodetool`."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final
+
+from harness.nodes.base import Node
+from nemeses.base import Setting
+from nemeses.operation import Operation
+
+KEYSPACE: Final = "faultline"
+TIMEOUT_S: Final = 180.0
+
+
+class Nodetool(Operation):
+    """One nodetool command on one node, to its end."""
+
+    def __init__(self, kind: str, *command: str) -> None:
+        self.kind, self._command = kind, command
+
+    def perform(self, setting: Setting, node: Node) -> dict[str, Any]:
+        """Raises CommandFailed, also where the node is down."""
+        began = time.monotonic()
+        node.db_run("nodetool", *self._command, timeout_s=TIMEOUT_S)
+        return {"took_s": round(time.monotonic() - began, 3)}
+
+
+FLUSH: Final = Nodetool("flush", "flush")
+"""Memtables go to disk."""
+COMPACT: Final = Nodetool("compact", "compact")
+"""All files of each table become one."""
+REPAIR: Final = Nodetool("repair", "repair", "-full")
+"""The node and its fellow replicas compare what they hold, and stream what differs."""
+CLEANUP: Final = Nodetool("cleanup", "cleanup")
+"""What lies outside the node's part of the ring is dropped from its files."""
+
+OPERATIONS: Final = (FLUSH, COMPACT, REPAIR, CLEANUP)
