@@ -2,7 +2,8 @@
 
 An image that is here is kept; else it is pulled; where no registry answers, an equivalent is built from packages under
 the vendor's name and with the vendor's entry contract. How is in `targets/<database>/images/`: a `recipe.toml`
-(`Recipe`) and a Dockerfile, which gets the version as VERSION and this machine's own certificates in `machine/`.
+(`Recipe`) and a Dockerfile, which gets the version as VERSION and this machine's own certificates in `machine/`. What a
+database needs beside its own image is in `images-<name>/`, and goes by that name.
 
 An equivalent carries its recipe's hash as a label, and is built again when the recipe has changed. Two are built at a
 time. Cost: some three minutes at first on two cores (bases, Go and Maven downloads, compiling etcd), then a second.
@@ -55,8 +56,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def target(self) -> str:
-        """The database's name."""
-        return self.folder.parent.name
+        """The name that it is asked for by: the database's, or `name` for a folder `images-name`."""
+        return self.folder.name.removeprefix("images").removeprefix("-") or self.folder.parent.name
 
     def name(self, tag: str) -> str:
         """The full name for a tag; a bare version gets the prefix of the recipe's own tags (3.5.27 → v3.5.27)."""
@@ -99,7 +100,7 @@ def _plain(entry: tarfile.TarInfo) -> tarfile.TarInfo:
 def recipes() -> list[Recipe]:
     """All of them, by database."""
     found = []
-    for path in sorted(RECIPES.glob("*/images/recipe.toml")):
+    for path in sorted(RECIPES.glob("*/images*/recipe.toml")):
         recipe = msgspec.convert(tomllib.loads(path.read_text()), Recipe)
         found.append(msgspec.structs.replace(recipe, folder=path.parent))
     return found

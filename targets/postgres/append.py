@@ -92,7 +92,7 @@ class AppendSessions:
     """Tables and sessions of the append workload."""
 
     def setup(self, target: Any, cluster: Cluster) -> None:
-        with target.connected(cluster.nodes[0]) as connection:
+        with target.set_up(cluster) as connection:
             tables = target.chosen["tables"]
             for number in range(tables):
                 connection.execute(f"DROP TABLE IF EXISTS txn{number}")

@@ -8,6 +8,7 @@ SQLSTATE. About 65 µs for a prepared statement on loopback; a cursor of psycopg
 
 from __future__ import annotations
 
+import contextlib
 import os
 import selectors
 import socket
@@ -18,6 +19,8 @@ from collections.abc import Mapping
 import psycopg
 from psycopg import pq
 
+CANCEL_LIMIT_S = 1.0
+"""How long a request to cancel may take; a server that is stopped never answers it."""
 GOOD = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK)
 
 
@@ -100,6 +103,34 @@ class Connection:
                 self._busy = False
                 if self._closed:
                     self._pg.finish()
+
+    def execute_or_cancel(self, sql: str, after_s: float) -> Answer:
+        """The same, but the server is asked to cancel what takes longer than `after_s`, as a driver's timeout does.
+
+        Returns after that request has ended too: it can't hit a later statement. Raises as `execute`.
+        """
+        timer = threading.Timer(after_s, self._cancel)
+        timer.daemon = True
+        timer.start()
+        try:
+            return self.execute(sql)
+        finally:
+            timer.cancel()
+            timer.join(2 * CANCEL_LIMIT_S)
+
+    def _cancel(self) -> None:
+        """Ask the server, over a connection of the request's own, to cancel what is under way. Never raises."""
+        with contextlib.suppress(psycopg.Error, CannotConnect, OSError):
+            request = self._pg.cancel_conn()
+            try:
+                request.start()
+                until = time.monotonic() + CANCEL_LIMIT_S
+                status = pq.PollingStatus.WRITING
+                while status not in (pq.PollingStatus.OK, pq.PollingStatus.FAILED):
+                    _await_socket(request.socket, status, until, "the request to cancel was not answered")
+                    status = pq.PollingStatus(request.poll())
+            finally:
+                request.finish()
 
     def _execute(self, sql: str, parameters: tuple[str, ...]) -> Answer:
         if not parameters:
@@ -196,12 +227,17 @@ def _poll(connection: pq.abc.PGconn, until: float, late: str) -> None:
             raise CannotConnect(connection.error_message.decode(errors="replace").strip().replace("\n", " "))
         if status == pq.PollingStatus.OK:
             return
-        event = selectors.EVENT_READ if status == pq.PollingStatus.READING else selectors.EVENT_WRITE
-        with selectors.DefaultSelector() as selector:
-            selector.register(connection.socket, event)
-            if not selector.select(max(0.0, until - time.monotonic())):
-                raise CannotConnect(late)
+        _await_socket(connection.socket, status, until, late)
         status = pq.PollingStatus(connection.connect_poll())
+
+
+def _await_socket(descriptor: int, status: pq.PollingStatus, until: float, late: str) -> None:
+    """Until libpq can go on. Raises CannotConnect when it can't in time."""
+    event = selectors.EVENT_READ if status == pq.PollingStatus.READING else selectors.EVENT_WRITE
+    with selectors.DefaultSelector() as selector:
+        selector.register(descriptor, event)
+        if not selector.select(max(0.0, until - time.monotonic())):
+            raise CannotConnect(late)
 
 
 def _quoted(value: str) -> str:

@@ -44,7 +44,7 @@ class SetSessions:
     """The table and sessions of the set. No primary key: an element that is there twice shall be seen."""
 
     def setup(self, target: Any, cluster: Cluster) -> None:
-        with target.connected(cluster.nodes[0]) as connection:
+        with target.set_up(cluster) as connection:
             connection.execute("DROP TABLE IF EXISTS elements")
             connection.execute("CREATE TABLE elements (id int NOT NULL)")
 
@@ -56,7 +56,7 @@ class IdsSessions:
     """The table and sessions of the ids."""
 
     def setup(self, target: Any, cluster: Cluster) -> None:
-        with target.connected(cluster.nodes[0]) as connection:
+        with target.set_up(cluster) as connection:
             connection.execute("DROP TABLE IF EXISTS ids")
             connection.execute("CREATE TABLE ids (id serial)")
 

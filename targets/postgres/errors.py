@@ -45,6 +45,10 @@ ERRORS: dict[str, Meaning] = {
 }
 
 
+NO_PRIMARY = "25006"
+"""The code of a server that is no primary (any more): the session has to look for another one."""
+
+
 def before_commit(error: ServerError | ConnectionLost) -> Exception:
     """What a session raises for an error before it sent COMMIT; the error itself when the table does not have it."""
     if isinstance(error, ConnectionLost):
@@ -52,7 +56,7 @@ def before_commit(error: ServerError | ConnectionLost) -> Exception:
     meaning = ERRORS.get(error.sqlstate)
     if meaning is None:
         return error
-    return DidNotHappen(f"{error.sqlstate} {meaning.reason}", lost=error.lost)
+    return DidNotHappen(f"{error.sqlstate} {meaning.reason}", lost=error.lost or error.sqlstate == NO_PRIMARY)
 
 
 def at_commit(error: ServerError | ConnectionLost) -> Exception:

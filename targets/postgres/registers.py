@@ -83,7 +83,7 @@ class RegisterSessions:
         self._make = make
 
     def setup(self, target: Any, cluster: Cluster) -> None:
-        with target.connected(cluster.nodes[0]) as connection:
+        with target.set_up(cluster) as connection:
             connection.execute("DROP TABLE IF EXISTS registers")
             connection.execute("CREATE TABLE registers (id int PRIMARY KEY, val int NOT NULL)")
 

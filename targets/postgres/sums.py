@@ -84,7 +84,7 @@ class CounterSessions:
     """The table and sessions of the counter."""
 
     def setup(self, target: Any, cluster: Cluster) -> None:
-        with target.connected(cluster.nodes[0]) as connection:
+        with target.set_up(cluster) as connection:
             connection.execute("DROP TABLE IF EXISTS counter")
             connection.execute("CREATE TABLE counter (total int NOT NULL)")
             connection.execute("INSERT INTO counter VALUES (0)")
@@ -98,7 +98,7 @@ class BankSessions:
 
     def setup(self, target: Any, cluster: Cluster) -> None:
         accounts, balance = target.chosen["accounts"], target.chosen["balance"]
-        with target.connected(cluster.nodes[0]) as connection:
+        with target.set_up(cluster) as connection:
             connection.execute("DROP TABLE IF EXISTS accounts")
             connection.execute("CREATE TABLE accounts (id int PRIMARY KEY, balance int NOT NULL)")
             connection.execute(

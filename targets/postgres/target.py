@@ -1,4 +1,6 @@
-"""PostgreSQL as a target: one server, on `local` from a Python package's binaries, on docker in the vendor's image.
+"""PostgreSQL as a target: on `local` from a Python package's binaries, on docker in the vendor's image.
+
+One server, or several on docker: a primary and its standbys (replicated.py), or Patroni (patroni.py).
 
 Settings stay at the server's defaults, because defaults are what people run and where misbehaviours were found; only
 its log leaves out errors of clients (a serializable run has thousands, and each is in the history). On `local` the
@@ -9,21 +11,29 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, TypeVar
 
 from harness.errors import InfrastructureError, UsageError
-from harness.nodes.base import Cluster, Database, Node, require_database
+from harness.nodes.base import Cluster, Database, Node, node_named, require_database
 from harness.options import Option
-from harness.target import Claim, SessionContext, SessionFactory, Timeouts
+from harness.target import Claim, Leader, SessionContext, SessionFactory, Timeouts
+from nemeses.base import Nemesis
+from targets.postgres import on_host, patroni, replicated
 from targets.postgres.append import AppendSessions
-from targets.postgres.claims import CLAIMS, claim
+from targets.postgres.claims import claim
 from targets.postgres.connection import CannotConnect, Connection, ConnectionLost, ServerError
 from targets.postgres.elements import IdsSessions, SetSessions
-from targets.postgres.embedded import FOLDERS, tree_on
+from targets.postgres.embedded import tree_on
+from targets.postgres.failover import Failover
 from targets.postgres.known_issues import KNOWN_ISSUES
+from targets.postgres.options import OPTIONS, check
+from targets.postgres.patroni import PATRONI_IMAGE
+from targets.postgres.predicate import PredicateSessions
 from targets.postgres.registers import RegisterSession, RegisterSessions, RwRegisterSession
+from targets.postgres.roles import Role, newest_leader
+from targets.postgres.routing import SplitSession, connect_to_primary, for_standby
 from targets.postgres.sums import BankSessions, CounterSessions
 from targets.postgres.transaction import TransactionSession
 from targets.postgres.write_skew import WriteSkewSessions
@@ -40,8 +50,10 @@ class Postgres:
     """See the module's docstring, and README.md."""
 
     name: ClassVar[str] = "postgres"
-    doc: ClassVar[str] = "PostgreSQL, one server; transactions at the isolation level that you choose"
-    substrates: ClassVar[tuple[str, ...]] = ("docker", "local")
+    doc: ClassVar[str] = (
+        "PostgreSQL, alone, with streaming standbys, or under Patroni; at the isolation level you choose"
+    )
+    substrates: ClassVar[tuple[str, ...]] = ("docker", "local", "ssh")
     default_image: ClassVar[str] = "postgres:18"
     default_nodes: ClassVar[int] = 1
     most_nodes: ClassVar[int] = 1
@@ -56,46 +68,30 @@ class Postgres:
         "unique-ids": IdsSessions(),
         "counter": CounterSessions(),
         "bank": BankSessions(),
+        "predicate": PredicateSessions(),
+        "long-fork": RegisterSessions(RwRegisterSession),
     }
     faults: ClassVar[tuple[str, ...]] = ("partition", "kill", "pause", "clock")
     known_issues = KNOWN_ISSUES
-    options: ClassVar[Mapping[str, Option]] = {
-        "isolation": Option("serializable", "isolation level of every transaction", tuple(CLAIMS)),
-        "append": Option(
-            "concat",
-            "append: the server adds the element, or the client reads the list and writes it back",
-            ("concat", "read-write"),
-        ),
-        "rows": Option(
-            "insert",
-            "append: rows are inserted as the workload goes (ON CONFLICT), or made beforehand",
-            ("insert", "existing"),
-        ),
-        "lock": Option(
-            "none", "append=read-write: lock what is read (belongs with rows=existing)", ("none", "for-update")
-        ),
-        "tables": Option(3, "append: number of tables that the keys are spread over", least=1, most=1000),
-        "add": Option(
-            "server",
-            "counter: the server adds, or the client reads the number and writes it back",
-            ("server", "read-write"),
-        ),
-        "max_connections": Option(100, "the server's max_connections (100 is its default)", least=20, most=10000),
-        "deadlock_timeout_ms": Option(
-            1000, "the server's deadlock_timeout in milliseconds (1000 is its default)", least=1, most=2147483647
-        ),
-        "fsync": Option("on", "the server's fsync", ("on", "off")),
-        "version": Option("18", "local: which of the embedded PostgreSQLs", tuple(FOLDERS)),
-    }
+    options: ClassVar[Mapping[str, Option]] = OPTIONS
+    nemeses: ClassVar[tuple[Nemesis, ...]] = (Failover(),)
 
     def __init__(self, *, image: str, options: Mapping[str, Any], timeouts: Timeouts, workload: str) -> None:
-        if options["lock"] == "for-update" and (options["append"], options["rows"]) != ("read-write", "existing"):
-            raise UsageError(
-                "option lock=for-update locks rows that the client reads and writes back, and that exist:"
-                " add append=read-write,rows=existing"
-            )
-        self.image, self.chosen, self.timeouts = image, options, timeouts
+        check(options)
+        self.topology = options["topology"]
+        self.image = PATRONI_IMAGE if self.topology == "patroni" and image == self.default_image else image
+        self.chosen, self.timeouts = options, timeouts
+        self._nodes: Sequence[Node] = ()
         self._password = ""
+        self.installed = options.get("installed") == "yes"
+        self._own_schema = False
+        if self.installed:
+            on_host.check_installed(options, OPTIONS)
+
+    @classmethod
+    def for_options(cls, options: Mapping[str, str]) -> type[Postgres]:
+        """Several servers where the topology has them."""
+        return {"replicated": ReplicatedPostgres, "patroni": PatroniPostgres}.get(options.get("topology", ""), cls)
 
     @classmethod
     def claim(cls, workload: str, options: Mapping[str, Any]) -> Claim:
@@ -103,16 +99,29 @@ class Postgres:
 
     def start(self, cluster: Cluster) -> None:
         """Raises InfrastructureError, UsageError."""
-        if len(cluster.nodes) != 1:
+        if self.topology == "single" and len(cluster.nodes) != 1:
             raise UsageError(f"target 'postgres' is one server, not {len(cluster.nodes)} (NODES=1)")
+        self._nodes = cluster.nodes
+        if self.topology == "replicated":
+            names = [node.name for node in cluster.nodes]
+            more = replicated.member_settings(self.chosen["sync"], names)
+            replicated.start(self, cluster, arguments(self._settings() | more))
+            return
+        if self.topology == "patroni":
+            patroni.start(self, cluster, self._settings())
+            return
         node = cluster.nodes[0]
         if cluster.substrate == "local":
             self._install_embedded(node)
+        elif self.installed:
+            self._password = on_host.use_installed(node, PORT)
+        elif cluster.substrate == "ssh":
+            self._password = on_host.install(node, PORT, arguments(self._settings()))
         else:
             node.install(
                 Database(
                     image=self.image,
-                    argv=["postgres", *self._settings()],
+                    argv=["postgres", *arguments(self._settings())],
                     env={"POSTGRES_HOST_AUTH_METHOD": "trust", "PGDATA": f"{IMAGE_DATA}/pgdata"},
                     ports=(PORT,),
                     data_dir=IMAGE_DATA,
@@ -120,11 +129,21 @@ class Postgres:
             )
         node.start_db()
         self.await_node(node, START_TIMEOUT_S, starting=True)
+        if self.installed:
+            with self.connected(node) as connection:
+                on_host.make_schema(connection)
+            self._own_schema = True
 
     def _install_embedded(self, node: Node) -> None:
         tree = tree_on(node, self.chosen["version"])
         data = f"{node.home}/data"
-        settings = [*self._settings(), "-c", f"listen_addresses={node.address}", "-c", "unix_socket_directories="]
+        settings = [
+            *arguments(self._settings()),
+            "-c",
+            f"listen_addresses={node.address}",
+            "-c",
+            "unix_socket_directories=",
+        ]
         argv = [f"{tree}/bin/postgres", "-D", data, "-p", str(node.port(PORT)), *settings]
         node.install(Database(argv=argv, ports=(PORT,), data_dir=data))
         self._password = secrets.token_hex(16)
@@ -135,16 +154,18 @@ class Postgres:
             timeout_s=START_TIMEOUT_S,
         )
 
-    def _settings(self) -> list[str]:
-        settings = {
+    def _settings(self) -> dict[str, Any]:
+        return {
             "max_connections": self.chosen["max_connections"],
             "deadlock_timeout": f"{self.chosen['deadlock_timeout_ms']}ms",
             "fsync": self.chosen["fsync"],
             "log_min_messages": "log",
         }
-        return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
 
     def stop(self, cluster: Cluster) -> None:
+        if self._own_schema:
+            with self.connected(cluster.nodes[0]) as connection:
+                on_host.drop_schema(connection)
         for node in cluster.nodes:
             node.stop_db()
 
@@ -173,6 +194,8 @@ class Postgres:
     def connect(self, node: Node, application: str = "faultline", **settings: str) -> Connection:
         """A connection of our own. Raises CannotConnect."""
         host, port = node.endpoint(PORT)
+        if self._own_schema:
+            settings["search_path"] = on_host.SCHEMA
         return Connection(
             host,
             port,
@@ -199,22 +222,103 @@ class Postgres:
             if connection is not None:
                 connection.close()
 
-    def session(self, kind: type[S], node: Node, context: SessionContext) -> S:
-        """A session with the timeouts of the run on the server's side too. Raises CannotConnect."""
-        application = f"faultline-{context.process}"
+    @contextmanager
+    def set_up(self, cluster: Cluster) -> Iterator[Connection]:
+        """A connection to the primary for making tables; at its end the standbys have them. InfrastructureError."""
+        if self.topology == "single":
+            with self.connected(cluster.nodes[0]) as connection:
+                yield connection
+            return
+        leader = newest_leader(self.roles(cluster))
+        if leader is None:
+            raise InfrastructureError("no server leads: the workload's tables can't be made")
+        with self.connected(node_named(cluster, leader.name)) as connection:
+            yield connection
+            end = int(connection.execute("SELECT pg_current_wal_lsn() - '0/0'").rows[0][0] or 0)
+        until = time.monotonic() + SETUP_TIMEOUT_S
+        while sum(role.replayed >= end for role in self.roles(cluster)) < len(cluster.nodes):
+            if time.monotonic() > until:
+                raise InfrastructureError(f"not every standby had the workload's tables after {SETUP_TIMEOUT_S:g} s")
+            time.sleep(0.05)
+
+    # -- several servers
+
+    def roles(self, cluster: Cluster) -> list[Role]:
+        """Who each server says it is; those that don't answer are left out."""
+        return replicated.roles_in(self, cluster.nodes)
+
+    def primaries(self, cluster: Cluster) -> list[str]:
+        """The servers that say they lead. Nobody needs to ask the only one."""
+        return [leader.node for leader in self.leaders(cluster)]
+
+    def leaders(self, cluster: Cluster) -> list[Leader]:
+        """The same with their timelines: each promotion begins another one."""
+        if self.topology == "single":
+            return []
+        return [Leader(role.name, role.timeline) for role in self.roles(cluster) if role.leads]
+
+    def replication_lag(self, cluster: Cluster) -> dict[str, float]:
+        """Bytes of the newest primary's log that each standby's queries don't see yet."""
+        found = [] if self.topology == "single" else self.roles(cluster)
+        leader = newest_leader(found)
+        if leader is None:
+            return {}
+        return {role.name: float(max(0, leader.received - role.replayed)) for role in found if not role.leads}
+
+    # -- sessions
+
+    def session(self, kind: type[S], node: Node, context: SessionContext) -> S | SplitSession:
+        """A session through a node, with the timeouts of the run on the server's side too. Raises CannotConnect."""
+        application = f"faultline-{node.name}-{context.process}"
         limit_ms = str(round(context.timeouts.server_s * 1000))
-        connection = self.connect(node, application, statement_timeout=limit_ms, lock_timeout=limit_ms)
 
-        def end_backend(pid: int, of: str) -> None:
-            ending = self.connect(node, "faultline-ends-abandoned", statement_timeout=limit_ms)
-            try:
-                ending.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                    " WHERE pid = $1::int AND application_name = $2::text",
-                    str(pid),
-                    of,
-                )
-            finally:
-                ending.close()
+        def connect(to: Node) -> Connection:
+            return self.connect(to, application, statement_timeout=limit_ms, lock_timeout=limit_ms)
 
-        return kind(connection, context, application=application, end_backend=end_backend)
+        def made(at: Node, connection: Connection, context: SessionContext) -> S:
+            def end_backend(pid: int, of: str) -> None:
+                ending = self.connect(at, "faultline-ends-abandoned", statement_timeout=limit_ms)
+                try:
+                    ending.execute(
+                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                        " WHERE pid = $1::int AND application_name = $2::text",
+                        str(pid),
+                        of,
+                    )
+                finally:
+                    ending.close()
+
+            return kind(connection, context, application=application, end_backend=end_backend)
+
+        if self.topology == "single":
+            return made(node, connect(node), context)
+        reads: Connection | None = connect(node) if self.chosen["reads"] == "standby" else None
+        try:
+            primary, connection = connect_to_primary(node, self._nodes, connect)
+        except BaseException:
+            if reads is not None:
+                reads.close()
+            raise
+        writes = made(primary, connection, context)
+        return writes if reads is None else SplitSession(writes, made(node, reads, for_standby(context)))
+
+
+class ReplicatedPostgres(Postgres):
+    """What `topology=replicated` changes about the defaults of a plan."""
+
+    substrates: ClassVar[tuple[str, ...]] = ("docker",)
+    default_nodes: ClassVar[int] = 3
+    least_nodes: ClassVar[int] = 2
+    most_nodes: ClassVar[int] = 9
+
+
+class PatroniPostgres(ReplicatedPostgres):
+    """What `topology=patroni` changes: an image that has it, and nodes enough for etcd's majority."""
+
+    default_image: ClassVar[str] = PATRONI_IMAGE
+    least_nodes: ClassVar[int] = 3
+
+
+def arguments(settings: Mapping[str, Any]) -> list[str]:
+    """As `postgres` takes them."""
+    return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]

@@ -5,7 +5,8 @@
     COMMIT                      ok only for the tag COMMIT without a WARNING
 
 COMMIT of an aborted transaction answers ROLLBACK: it did not happen. COMMIT that answers with a WARNING was cut short
-while it waited for a standby: it is committed here and may be lost there, so nobody knows.
+while it waited for a standby: it is committed here and may be lost there, so nobody knows. (`commit_warnings=ok` takes
+it for done, as programs do that never look at warnings; `cancel_commit_ms` is what makes such commits.)
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
+from harness.op import Op
 from harness.target import DidNotHappen, SessionContext, Unknown
-from targets.postgres.connection import CannotConnect, Connection, ConnectionLost, ServerError
+from targets.postgres.connection import Answer, CannotConnect, Connection, ConnectionLost, ServerError
 from targets.postgres.errors import at_commit, before_commit
 
 T = TypeVar("T")
@@ -41,8 +43,18 @@ class TransactionSession:
         self.connection = connection
         self.between_statements = context.between_statements
         self._begin = BEGIN[context.options["isolation"]]
+        self._cancel_commit_s = context.options["cancel_commit_ms"] / 1000
+        self._warnings_are_ok = context.options["commit_warnings"] == "ok"
         self._application = application
         self._end_backend = end_backend
+
+    def is_read(self, op: Op) -> bool:
+        """Whether the op writes nothing."""
+        raise NotImplementedError
+
+    def invoke(self, op: Op) -> Op:
+        """See `harness.target.Session`."""
+        raise NotImplementedError
 
     def transaction(self, body: Callable[[], T]) -> T:
         """Run `body` between BEGIN and COMMIT. Raises DidNotHappen, Unknown, or an error that is in no table."""
@@ -57,22 +69,27 @@ class TransactionSession:
             raise
         connection.warnings.clear()
         try:
-            answer = connection.execute("COMMIT")
+            answer = self._commit()
         except (ServerError, ConnectionLost) as error:
             raise at_commit(error) from error
         if answer.tag == "ROLLBACK":
             raise DidNotHappen("COMMIT answered ROLLBACK")
         if answer.tag != "COMMIT":
             raise Unknown(f"COMMIT answered {answer.tag!r}")
-        if connection.warnings:
+        if connection.warnings and not self._warnings_are_ok:
             raise Unknown(f"COMMIT answered with a warning: {connection.warnings[0]}")
         return result
+
+    def _commit(self) -> Answer:
+        if self._cancel_commit_s:
+            return self.connection.execute_or_cancel("COMMIT", self._cancel_commit_s)
+        return self.connection.execute("COMMIT")
 
     def _rolled_back(self, outcome: Exception) -> Exception:
         """Leave the connection outside a transaction, or say that it can't be used any more."""
         usable = self._rollback()
         if isinstance(outcome, DidNotHappen):
-            outcome.lost = not usable
+            outcome.lost = outcome.lost or not usable
         return outcome
 
     def _rollback(self) -> bool:

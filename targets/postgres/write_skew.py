@@ -57,7 +57,7 @@ class WriteSkewSessions:
     """The table and sessions of the write-skew workload."""
 
     def setup(self, target: Any, cluster: Cluster) -> None:
-        with target.connected(cluster.nodes[0]) as connection:
+        with target.set_up(cluster) as connection:
             connection.execute("DROP TABLE IF EXISTS doctors")
             connection.execute(
                 "CREATE TABLE doctors (id int PRIMARY KEY, on_call boolean NOT NULL) WITH (fillfactor = 50)"
