@@ -9,5 +9,7 @@ REGISTRY: dict[str, str] = {
     "etcd": "targets.etcd.target:Etcd",
     "cassandra": "targets.cassandra.target:Cassandra",
     "redis": "targets.redis.target:Redis",
+    "mongodb": "targets.mongodb.target:MongoDB",
+    "ferretdb": "targets.ferretdb.target:FerretDB",
     "simulated": "targets.simulated.target:Simulated",
 }
