@@ -142,7 +142,10 @@ _ANOMALY_IMPLIES: dict[str, tuple[str, ...]] = {
     "lost-update": ("G2-item", "write-skew"),
     "write-skew": ("G2",),
 }
-_IN_SESSIONS = ("G0", "G1", "G1c", *CYCLES[2:], "causality-violation", "prefix-violation", "long-fork")
+_IN_SESSIONS = (
+    *("G0", "G1", "G1c", *CYCLES[2:]),
+    *("OTV", "fractured-read", "G-cursor", "causality-violation", "prefix-violation", "long-fork"),
+)
 """Anomalies that have a -process and a -realtime variant."""
 
 GUARANTEES: dict[str, tuple[str, ...]] = {

