@@ -11,20 +11,27 @@ What the gateway speaks: keys and values in base64, 64-bit numbers as strings, f
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import json
 import socket
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
+from harness.nodes.base import Node
 from harness.target import DidNotHappen, Timeouts, Unknown
 from targets.etcd.errors import GatewayError, judged
+
+CLIENT_PORT: Final = 2379
+NO_ANSWER: Final = (OSError, http.client.HTTPException, GatewayError, DidNotHappen, Unknown)
+"""What a request to a member may raise; for those who ask several and can do without one."""
 
 
 class Gateway:
     """Connected when made. Raises OSError, HTTPException or GatewayError when the server does not answer."""
 
     def __init__(self, host: str, port: int, timeouts: Timeouts) -> None:
+        self.address = (host, port)
         self._headers = {
             "Content-Type": "application/json",
             "Grpc-Timeout": f"{max(1, round(timeouts.server_s * 1000))}m",
@@ -85,6 +92,20 @@ class Gateway:
                 pass
 
 
+def ask(node: Node, path: str, body: Mapping[str, Any], timeouts: Timeouts) -> dict[str, Any]:
+    """One request on a connection of its own. Raises what `NO_ANSWER` holds."""
+    with contextlib.closing(Gateway(*node.endpoint(CLIENT_PORT), timeouts)) as gateway:
+        return gateway.post(path, body)
+
+
+def get(node: Node, path: str, timeout_s: float) -> str:
+    """The body of a plain GET on the client port, whatever its status. Raises OSError, http.client.HTTPException."""
+    host, port = node.endpoint(CLIENT_PORT)
+    with contextlib.closing(http.client.HTTPConnection(host, port, timeout=timeout_s)) as connection:
+        connection.request("GET", path)
+        return connection.getresponse().read().decode(errors="replace")
+
+
 def encoded(text: str) -> str:
     """A key or value as the gateway wants it."""
     return base64.b64encode(text.encode()).decode()
@@ -93,6 +114,11 @@ def encoded(text: str) -> str:
 def decoded(text: str) -> str:
     """A key or value as the gateway gave it."""
     return base64.b64decode(text).decode()
+
+
+def after(prefix: str) -> str:
+    """The first key behind all that begin with the prefix, as the end of a range."""
+    return encoded(prefix[:-1] + chr(ord(prefix[-1]) + 1))
 
 
 def found(answer: Mapping[str, Any]) -> tuple[str | None, int]:
@@ -108,6 +134,7 @@ def range_of(key: str, *, serializable: bool) -> dict[str, Any]:
     return {"key": encoded(key), "serializable": True} if serializable else {"key": encoded(key)}
 
 
-def put_of(key: str, value: str) -> dict[str, Any]:
-    """The request that writes one key."""
-    return {"key": encoded(key), "value": encoded(value)}
+def put_of(key: str, value: str, *, lease: str = "") -> dict[str, Any]:
+    """The request that writes one key, under a lease where one is named."""
+    put = {"key": encoded(key), "value": encoded(value)}
+    return put | {"lease": lease} if lease else put

@@ -17,13 +17,11 @@ from typing import Any, Protocol
 from harness.nodes.base import Cluster, Node
 from harness.op import Op
 from harness.target import DidNotHappen, SessionContext, Unknown
-from targets.etcd.gateway import Gateway, encoded, found, put_of, range_of
-
-CLIENT_PORT = 2379
+from targets.etcd.gateway import CLIENT_PORT, Gateway, encoded, found, put_of, range_of
 
 
 class EtcdSession:
-    """What both sessions share: one gateway, and how reads are asked for."""
+    """What all sessions share: one gateway, and how reads are asked for."""
 
     def __init__(self, gateway: Gateway, context: SessionContext) -> None:
         self._gateway = gateway

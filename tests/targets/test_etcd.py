@@ -20,7 +20,7 @@ from harness.op import Op, invoke
 from harness.options import with_defaults
 from harness.target import DidNotHappen, HasPrimaries, SessionContext, Target, Timeouts, Unknown
 from targets.etcd.gateway import Gateway, encoded
-from targets.etcd.sessions import CLIENT_PORT
+from targets.etcd.gateway import CLIENT_PORT
 from targets.etcd.target import Etcd
 from tests.e2e.runs import need_docker
 from tests.targets.relay import Relay, Through

@@ -17,6 +17,7 @@ from harness.simulation import all_ok, simulate
 from harness.target import DidNotHappen, Unknown
 from harness.workload import PHASES, Workload
 from workloads.causal import CAUSAL, OPS_PER_GROUP
+from workloads.lease import LEASE
 from workloads.lock import LOCK
 from workloads.long_fork import LONG_FORK
 from workloads.monotonic import MONOTONIC, OPS_PER_KEY
@@ -24,7 +25,7 @@ from workloads.predicate import PREDICATE
 from workloads.sequential import SEQUENTIAL
 from workloads.watch import WATCH
 
-ALL = (PREDICATE, LONG_FORK, MONOTONIC, SEQUENTIAL, CAUSAL, LOCK, WATCH)
+ALL = (PREDICATE, LONG_FORK, MONOTONIC, SEQUENTIAL, CAUSAL, LOCK, WATCH, LEASE)
 
 
 def invoked(workload: Workload, count: int = 2000, respond: Any = all_ok, seed: int = 0, **given: Any) -> list[Op]:
