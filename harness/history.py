@@ -120,6 +120,27 @@ class History:
             node=self.node[place],
         )
 
+    def without(self, *fs: str) -> History:
+        """The same record without the ops of these names; each record keeps its index, not its place."""
+        kept = np.flatnonzero(~np.isin(self.f, [code for code, name in enumerate(self.f_names) if name in fs]))
+        if len(kept) == len(self):
+            return self
+        places = np.full(len(self) + 1, -1, dtype=np.int64)
+        places[kept] = np.arange(len(kept))
+        rows = kept.tolist()
+        return History(
+            type=self.type[kept],
+            process=self.process[kept],
+            time_ns=self.time_ns[kept],
+            f=self.f[kept],
+            f_names=self.f_names,
+            value=[self.value[place] for place in rows],
+            error=[self.error[place] for place in rows],
+            node=[self.node[place] for place in rows],
+            index=self.index[kept],
+            pair=places[self.pair[kept]],
+        )
+
     def windows(self) -> list[Window]:
         """The fault windows, in order of their beginning.
 

@@ -13,6 +13,7 @@ import msgspec
 
 from checkers import models
 from checkers.compose import compose
+from checkers.replicas.observations import LOCAL_READ
 from checkers.replicas.split_brain import SplitBrain, has_polls
 from checkers.running.activity import Activity
 from checkers.running.availability import Availability
@@ -82,7 +83,12 @@ def judge(
     notes: what a reader must know of how the history was read; among the verdict's reasons, whatever it is.
     """
     asked = CheckOptions(model=model, workload=dict(options))
-    verdicts = {name: checker.check(history, asked) for name, checker in workload.checkers.items()}
+    judges = workload.judges(options, ran=plan is not None)
+    plain = history.without(LOCAL_READ) if LOCAL_READ in history.f_names else history
+    verdicts = {
+        name: checker.check(history if getattr(checker, "judges_local_reads", False) else plain, asked)
+        for name, checker in judges.items()
+    }
     verdicts |= _observed(history, asked, by={*verdicts})
     verdicts["stats"] = Stats().check(history, asked)
     verdicts["availability"] = Availability().check(history, asked)

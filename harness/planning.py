@@ -71,6 +71,11 @@ def make_plan(request: Request) -> TestPlan:
     _check_numbers(request, target, nodes, time_s, problems)
     faults = _faults(request, target, on, nodes, problems)
     options = _options(request, target, workload, faults, problems)
+    if options.get("final") == "converge" and not getattr(target.workloads.get(workload_name), "local_reads", False):
+        problems.append(
+            f"option final=converge: target {request.target!r} can't read one node's own copy in workload"
+            f" {workload_name!r} (drop it)"
+        )
     if request.model is not None:
         try:
             models.canonical(request.model)
@@ -109,7 +114,7 @@ def _try(plan: TestPlan, target: type[Target], workload: Workload) -> None:
     for phase in range(len(PHASES)):
         workload.clients({**plan.options, "phase": phase})
     if workload.final_generator is not None:
-        workload.final_generator(plan.options)
+        workload.final_generator({**plan.options, "nodes": plan.nodes})
 
 
 def _substrate(request: Request, target: type[Target], problems: list[str]) -> str:

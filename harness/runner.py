@@ -248,7 +248,8 @@ class _Execution:
             self.console.phase("final reads", FINAL_TIMEOUT_S)
             interpreter.close_sessions()
             interpreter.mark("final")
-            interpreter.run(gen.time_limit(FINAL_TIMEOUT_S, self.workload.final_generator(plan.options)))
+            finals = self.workload.final_generator({**plan.options, "nodes": nodes})
+            interpreter.run(gen.time_limit(FINAL_TIMEOUT_S, finals))
 
     def _on_each_node(self, phase: str, limit_s: float, nodes: int) -> gen.Generator:
         """The workload's own ops until every node has done one."""

@@ -83,7 +83,12 @@ class Session(Protocol):
 
 
 class SessionFactory(Protocol):
-    """One workload on one target."""
+    """One workload on one target.
+
+    Also `local_reads: bool`, True where its sessions do the op `local-read` (in and out as `read`; see
+    `workloads.local_reads`): answered by the session's own node alone, without asking a leader or a quorum. The option
+    `final=converge` of register and set then tells whether, and how soon after the last heal, all nodes agree.
+    """
 
     def setup(self, target: Any, cluster: Cluster) -> None:
         """Make the tables and rows that the workload needs; once, after the target is up."""

@@ -18,7 +18,10 @@ search grows with the ops that may or may not have happened. Keys count upwards,
 its own, and are never used again.
 
 The final reads don't know how far the main phase came. They find out by reading: doubling until a key that was never
-written, then halving; then every worker, so every node, reads the last `RECENT` keys until each read is ok.
+written, then halving; then every worker, so every node, reads the last `RECENT` keys until each read is ok. With
+`final=converge` reads of each node's own copy follow, until all agree (`workloads.local_reads`).
+
+Beside the judgement on order, a run is told how stale its reads were, and is searched for forked histories.
 
 Idea: Jepsen's linearizable-register workload. Cost: O(1) per op and per event.
 """
@@ -32,11 +35,17 @@ from typing import Any, Final
 import msgspec
 
 from checkers.linearizability.register_models import Registers
+from checkers.replicas.convergence import Convergence
+from checkers.replicas.split_brain import SplitBrain
+from checkers.replicas.staleness import Staleness
 from checkers.values import freeze
+from harness.checker import Checker
 from harness.generator import PENDING, Context, Generator, Pending, unfold
+from harness.generator.source import Unfold
 from harness.op import Op, invoke
 from harness.options import Option
 from harness.workload import Workload
+from workloads.local_reads import CONVERGE, FINAL, until_all_agree
 
 OPS_PER_KEY: Final = 128
 """How many ops a key serves: enough for long chains, few enough for a quick search."""
@@ -46,12 +55,19 @@ KEYS_PER_PHASE: Final = 100_000_000
 """Where the next phase's keys begin: far beyond the keys of a week, and within 32 bits."""
 RECENT: Final = 8
 """How many of the last keys the final reads look at."""
+CONVERGE_KEYS: Final = 200
+"""How many keys local reads ask for at the end: a round of them on five nodes takes a second or two."""
 RETRY_NS: Final = 200_000_000
 """How long a worker waits before it repeats a final read that was not ok."""
 WRITE_SHARE: Final = {"read-write-cas": 0.3, "read-write": 1.0}
 """What part of the ops that are not reads is a blind write, by the option `ops`; the rest are compare-and-sets."""
 INITIAL: Final = Option("null", "the value before any write, as JSON: null, 0, a text")
 """For histories that others recorded; our own registers begin with null."""
+
+
+STALENESS: Final = Option(
+    0, "how long a newer version may have been known when a read begins that misses it; 0: no bound", least=0
+)
 
 
 class Slot(msgspec.Struct, frozen=True):
@@ -169,8 +185,39 @@ class Finals(msgspec.Struct, frozen=True):
 
 
 def final_reads(options: Mapping[str, Any]) -> Generator:
-    """Reads of the main phase's last keys by every worker, until each is ok; then exhausted."""
-    return unfold(Finals(), _read_finally, _hear_finally)
+    """Reads of the main phase's last keys by every worker, until each is ok; then exhausted.
+
+    With `final=converge` local reads follow, on all `nodes` (among the options), of all keys or of many among them.
+    """
+    finals = unfold(Finals(), _read_finally, _hear_finally)
+    return Converging(finals, options["nodes"]) if options.get("final") == CONVERGE else finals
+
+
+class Converging(msgspec.Struct, frozen=True):
+    """A generator: final reads, which find out how many keys there are, then local reads of them."""
+
+    inner: Generator
+    nodes: int
+    found: bool = False
+
+    def next(self, context: Context) -> tuple[Op | Pending, Generator] | None:
+        step = self.inner.next(context)
+        if step is not None:
+            return step[0], Converging(step[1], self.nodes, self.found)
+        if self.found:
+            return None
+        assert isinstance(self.inner, Unfold)
+        questions = [[key, None] for key in spread(self.inner.state.used + 1, CONVERGE_KEYS)]
+        return Converging(until_all_agree(questions, self.nodes), self.nodes, True).next(context)
+
+    def update(self, context: Context, event: Op) -> Generator:
+        inner = self.inner.update(context, event)
+        return self if inner is self.inner else Converging(inner, self.nodes, self.found)
+
+
+def spread(count: int, most: int) -> list[int]:
+    """Numbers from 0 to count - 1: all of them, or `most` at about equal distances, the last one included."""
+    return list(range(count)) if count <= most else [(place + 1) * count // most - 1 for place in range(most)]
 
 
 def _read_finally(finals: Finals, context: Context) -> tuple[Op | Pending, Finals] | None:
@@ -228,6 +275,18 @@ def initial_value(given: Hashable) -> Hashable:
         return given
 
 
+def beside(options: Mapping[str, Any], ran: bool) -> dict[str, Checker]:
+    """Staleness and split brain of a run of ours; staleness and convergence of others where they are asked for."""
+    checkers: dict[str, Checker] = {}
+    if ran or options.get("max_staleness_ms"):
+        checkers["staleness"] = Staleness()
+    if ran:
+        checkers["split-brain"] = SplitBrain()
+    if options.get("final") == CONVERGE:
+        checkers["convergence"] = Convergence()
+    return checkers
+
+
 REGISTER = Workload(
     name="register",
     doc="Reads, writes and compare-and-sets of single keys by several clients at once; finds stale reads, lost writes "
@@ -237,11 +296,14 @@ REGISTER = Workload(
     generator=main_ops,
     final_generator=final_reads,
     checkers={"linearizable": Registers(initial_value)},
+    beside=beside,
     own_model="linearizable",
     options={
         "keys": Option(3, "registers in use at once; the workers are split among them", least=1, most=1000),
         "ops": Option("read-write-cas", "what clients do; read-write leaves compare-and-set out", tuple(WRITE_SHARE)),
         "read-percent": Option(50, "how many of a hundred ops are reads", least=1, most=99),
+        "max_staleness_ms": STALENESS,
+        "final": FINAL,
     },
-    check_options={"initial": INITIAL},
+    check_options={"initial": INITIAL, "max_staleness_ms": STALENESS, "final": FINAL},
 )

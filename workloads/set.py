@@ -5,7 +5,8 @@
 
 What is acknowledged has to be in every read that begins afterwards. A read costs as much as there are elements, so they
 become rarer as the set grows: from 200 elements on, the work of reading stays in proportion to that of adding.
-At the end every worker, so every node, reads until it is ok: only what is in none of these reads is gone.
+At the end every worker, so every node, reads until it is ok: only what is in none of these reads is gone. With
+`final=converge` reads of each node's own copy follow, until all agree (`workloads.local_reads`).
 
 `set-final` is the same without reads in between: it adds as fast as it can, and looks once, at the end.
 
@@ -19,11 +20,14 @@ from typing import Any, Final
 
 from checkers.collections.set_basic import SetAtTheEnd
 from checkers.collections.set_full import SetFull
+from checkers.replicas.convergence import Convergence
 from checkers.replicas.durability import Durability
 from harness import generator as gen
+from harness.checker import Checker
 from harness.op import Op, invoke
 from harness.options import Option
 from harness.workload import Workload
+from workloads.local_reads import CONVERGE, FINAL, until_all_agree
 
 ELEMENTS_PER_PHASE: Final = 100_000_000
 """Where the next phase's elements begin: far beyond what a week adds, and within 32 bits."""
@@ -52,8 +56,16 @@ def adds_alone(options: Mapping[str, Any]) -> gen.Generator:
 
 
 def final_generator(options: Mapping[str, Any]) -> gen.Generator:
-    """A read by every worker, repeated until it is ok."""
-    return gen.each_thread(gen.until_ok(gen.delay(RETRY_S, gen.repeat(invoke("read")))))
+    """A read by every worker, repeated until it is ok; with `final=converge` local reads on `nodes` nodes after it."""
+    reads = gen.each_thread(gen.until_ok(gen.delay(RETRY_S, gen.repeat(invoke("read")))))
+    if options.get("final") != CONVERGE:
+        return reads
+    return gen.phases(reads, until_all_agree([None], options["nodes"]))
+
+
+def beside(options: Mapping[str, Any], ran: bool) -> dict[str, Checker]:
+    """Whether nodes converge, where that is asked for."""
+    return {"convergence": Convergence()} if options.get("final") == CONVERGE else {}
 
 
 SET = Workload(
@@ -67,9 +79,12 @@ SET = Workload(
     final_generator=final_generator,
     checkers={"set-full": SetFull(), "durability": Durability()},
     own_model="linearizable",
+    beside=beside,
     options={
-        "read-percent": Option(20, "how many of a hundred ops are reads, while the set is small", least=1, most=99)
+        "read-percent": Option(20, "how many of a hundred ops are reads, while the set is small", least=1, most=99),
+        "final": FINAL,
     },
+    check_options={"final": FINAL},
 )
 
 SET_FINAL = Workload(
@@ -79,5 +94,8 @@ SET_FINAL = Workload(
     generator=adds_alone,
     final_generator=final_generator,
     checkers={"set": SetAtTheEnd(), "durability": Durability()},
+    beside=beside,
     own_model="linearizable",
+    options={"final": FINAL},
+    check_options={"final": FINAL},
 )

@@ -2,12 +2,14 @@
 
 For a database whose replicas may lag or diverge, goes beside any workload whose final reads ask every node the same
 (`checkers.replicas.observations` has the shapes). Looked at are the reads that began when every acknowledged write had
-returned: nothing that was acknowledged changes the data any more, so replicas that work have to end up equal.
+returned: nothing that was acknowledged changes the data any more, so replicas that work have to end up equal. Where
+there are reads of each node's own copy (`local-read`), those count, else all reads.
 
 - Agreed: for everything that was asked on more than one node, each node's last answer is the same. Told is how long
   after the last heal and write every node had been seen to agree, and when a disagreement was last seen.
-- `diverged-replicas`: two nodes' last answers differ, at least `PATIENCE_S` after the heal and the last write, and no
-  write of unknown outcome can have come between the two reads.
+- `diverged-replicas`: two nodes' last answers differ, and among those that each kept giving to the end are two, one
+  after the other, that no write of unknown outcome explains, later than replicas may take (`PATIENCE_S`): counted from
+  the heal and the last write for what was acknowledged, from when it was seen for what a late write may have brought.
 - Unknown otherwise: not every node was asked, or the last answers that differ came too soon.
 
 A list or set differs by elements; the difference is explained by writes of unknown outcome if the later answer only has
@@ -19,12 +21,15 @@ Consistent", 2009. Cost: O(reads + writes + size of the answers).
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Hashable
+from dataclasses import dataclass
 from typing import Any
 
 from checkers.client_calls import NEVER
 from checkers.findings import ALWAYS, Finding, verdict_of
+from checkers.replicas.durability import last_heal
 from checkers.replicas.observations import Observations, Put, Seen, observations_of
 from checkers.values import show
 from harness.checker import CheckOptions
@@ -40,6 +45,8 @@ class Convergence:
     """See the module's docstring. patience_s: how long replicas may take."""
 
     name = "convergence"
+    judges_local_reads = True
+    """The other checkers are given the record without them."""
 
     def __init__(self, patience_s: float = PATIENCE_S) -> None:
         self.patience_s = patience_s
@@ -55,11 +62,15 @@ class Convergence:
         quiet = seen.quiet
         healed_ns = _healed_ns(history, seen)
         answers: dict[Hashable, list[Seen]] = defaultdict(list)
-        for read in seen.reads:
+        for read in seen.local or seen.reads:
             if read.call.place > quiet and read.call.node is not None:
                 answers[read.key].append(read)
-        late = _late_writes(seen)
-        judged = [_Question(key, reads, nodes, late.get(key, ())) for key, reads in answers.items()]
+        puts: dict[Hashable, list[Put]] = defaultdict(list)
+        for put in seen.puts:
+            puts[put.key].append(put)
+        patience_ns = round(self.patience_s * 1e9)
+        patient_ns = healed_ns + patience_ns
+        judged = [_Question(key, reads, puts[key], patient_ns, patience_ns) for key, reads in answers.items()]
         compared = [each for each in judged if len(each.last) > 1]
         findings: list[Finding] = []
         reasons = []
@@ -67,23 +78,23 @@ class Convergence:
             pair = each.disagreement()
             if pair is None:
                 continue
-            after_s = (min(read.call.begin_ns for read in pair) - healed_ns) / 1e9
-            if after_s < self.patience_s:
+            one, other = pair.reads
+            after_s = (one.call.begin_ns - healed_ns) / 1e9
+            if pair.proven:
+                findings.append(_diverged(each, pair, after_s))
+            elif min(read.call.begin_ns for read in pair.reads) < patient_ns:
                 reasons.append(
-                    f"{each.title}: nodes {pair[0].call.node} and {pair[1].call.node} still differed {after_s:.1f} s "
+                    f"{each.title}: nodes {one.call.node} and {other.call.node} still differed {after_s:.1f} s "
                     f"after the last heal and write; {self.patience_s:g} s are allowed, and nobody asked later"
                 )
             else:
-                findings.append(_diverged(each, pair, after_s))
+                reasons.append(
+                    f"{each.title}: the nodes' last answers differ; a write of unknown outcome may have come between"
+                )
         asked = set().union(*(each.last for each in judged)) if judged else set()
         if not compared or set(nodes) - asked:
             missing = ", ".join(node for node in nodes if node not in asked) or "no two nodes for the same thing"
             reasons.append(f"final reads of every node are needed; asked after the last write were not: {missing}")
-        open_ = [each for each in compared if each.explained]
-        if open_:
-            reasons.append(
-                f"{open_[0].title}: the nodes' last answers differ; a write of unknown outcome may have come between"
-            )
         agreed = [each.agreed_ns() for each in compared]
         known = [when for when, _ in agreed if when is not None]
         disagreed = [when for _, when in agreed if when is not None]
@@ -100,41 +111,82 @@ class Convergence:
         return verdict_of(self.name, findings, options, model=model, undecided=reasons[:8], stats=stats)
 
 
-class _Question:
-    """All answers to one question after the last acknowledged write. last: node → its last answer."""
+@dataclass(frozen=True)
+class _Pair:
+    """Answers of two nodes that differ, the earlier first. proven: whether both can't be of one copy of the data."""
 
-    def __init__(self, key: Hashable, reads: list[Seen], nodes: list[str], late: Any) -> None:
-        self.key, self.reads, self.late = key, reads, late
+    reads: tuple[Seen, Seen]
+    proven: bool
+
+
+class _Question:
+    """All answers to one question after the last acknowledged write. last: node → its last answer. puts: of its key.
+
+    patient_ns: from when on nodes should agree; patience_ns: how long they may take.
+    """
+
+    def __init__(self, key: Hashable, reads: list[Seen], puts: list[Put], patient_ns: int, patience_ns: int) -> None:
+        self.key, self.reads = key, reads
         self.last: dict[str, Seen] = {}
-        self.explained = False
+        self._patient_ns, self._patience_ns = patient_ns, patience_ns
+        self._may_come = {put.value for put in puts if put.call.end == NEVER}
+        self._of_node: dict[str, list[Seen]] = defaultdict(list)
         for read in sorted(reads, key=lambda read: read.call.end):
             self.last[str(read.call.node)] = read
+            self._of_node[str(read.call.node)].append(read)
 
     @property
     def title(self) -> str:
         return "The data" if self.key is None else f"Key {show(self.key)}"
 
-    def disagreement(self) -> tuple[Seen, Seen] | None:
-        """Two nodes whose last answers can't both be right, the earlier read first."""
+    def disagreement(self) -> _Pair | None:
+        """Two nodes whose last answers differ, with the proof where there is one; None where all agree."""
         reads = sorted(self.last.values(), key=lambda read: read.call.end)
-        for place, one in enumerate(reads):
-            for other in reads[place + 1 :]:
-                if _content(one) == _content(other):
+        pairs = [pair for pair in itertools.combinations(reads, 2) if _content(pair[0]) != _content(pair[1])]
+        for one, other in pairs:
+            proof = self._proof(self._steady(one), self._steady(other))
+            if proof is not None:
+                return _Pair(proof, True)
+        return _Pair(pairs[0], False) if pairs else None
+
+    def _steady(self, last: Seen) -> list[Seen]:
+        """The node's reads back from its last, as long as they say the same."""
+        own = reversed(self._of_node[str(last.call.node)])
+        return list(itertools.takewhile(lambda read: _content(read) == _content(last), own))[::-1]
+
+    def _proof(self, mine: list[Seen], its: list[Seen]) -> tuple[Seen, Seen] | None:
+        """A read of each, one after the other, the later one's answer not explained by what came too late."""
+        for first, second in ((mine, its), (its, mine)):
+            if self._explains(first[0], second[0]):
+                continue
+            for earlier in first:
+                enough_ns = earlier.call.end_ns + self._patience_ns if self._has_late(earlier) else self._patient_ns
+                if not self._has_late(earlier) and earlier.call.begin_ns < self._patient_ns:
                     continue
-                overlapping = other.call.place < one.call.end
-                if self._explains(one, other) or (overlapping and self._explains(other, one)):
-                    self.explained = True
-                else:
-                    return one, other
-        return None
+                for later in second:
+                    if later.call.place > earlier.call.end and later.call.begin_ns >= enough_ns:
+                        return earlier, later
+        return self._at_once(mine[-1], its[-1])
+
+    def _at_once(self, one: Seen, other: Seen) -> tuple[Seen, Seen] | None:
+        """Two last reads that overlap, in whatever order they were: none explains the other."""
+        if self._explains(one, other) or self._explains(other, one):
+            return None
+        if self._has_late(one) or self._has_late(other):
+            return None
+        return (one, other) if min(one.call.begin_ns, other.call.begin_ns) >= self._patient_ns else None
+
+    def _has_late(self, read: Seen) -> bool:
+        """Whether what it saw may have been written late."""
+        values = (read.value,) if read.elements is None else read.elements
+        return not self._may_come.isdisjoint(values)
 
     def _explains(self, earlier: Seen, later: Seen) -> bool:
         """Whether writes of unknown outcome can have made the later answer out of the earlier one."""
-        may_add = {put.value for put in self.late}
         if earlier.elements is None or later.elements is None:
-            return later.elements is None and later.value in may_add
+            return later.elements is None and later.value in self._may_come
         there = set(earlier.elements)
-        return there <= set(later.elements) and set(later.elements) - there <= may_add
+        return there <= set(later.elements) and set(later.elements) - there <= self._may_come
 
     def agreed_ns(self) -> tuple[int | None, int | None]:
         """(when every node had been seen to agree for good, when one was last seen not to); None for never."""
@@ -157,23 +209,15 @@ def _content(read: Seen) -> Hashable:
     return read.elements if read.ordered else frozenset(read.elements)
 
 
-def _late_writes(seen: Observations) -> dict[Hashable, list[Put]]:
-    late: dict[Hashable, list[Put]] = {}
-    for put in seen.puts:
-        if put.call.end == NEVER:
-            late.setdefault(put.key, []).append(put)
-    return late
-
-
 def _healed_ns(history: History, seen: Observations) -> int:
-    """When the last heal was confirmed and the last acknowledged write had returned."""
-    heals = [window.end_ns for window in history.windows() if window.healed]
+    """When the last heal was confirmed and the last acknowledged write had returned; the end, for what never healed."""
+    heal = last_heal(history, history.windows())
     writes = [put.call.end_ns for put in seen.puts if put.call.end != NEVER]
-    return max([0, *heals, *writes])
+    return max([0, *([int(history.time_ns[heal])] if heal >= 0 else []), *writes])
 
 
-def _diverged(each: _Question, pair: tuple[Seen, Seen], after_s: float) -> Finding:
-    one, other = pair
+def _diverged(each: _Question, pair: _Pair, after_s: float) -> Finding:
+    one, other = pair.reads
     sentence = (
         f"{each.title}: {after_s:.1f} s after the last heal and the last write, node {one.call.node} answered "
         f"{_shown(one)} (op {one.call.record}) and node {other.call.node} {_shown(other)} (op {other.call.record}). "

@@ -3,6 +3,7 @@
 For checkers that go beside others, whatever the workload is. Known are the ops of these shapes, told apart by value:
 
     read [k, v]   write [k, v]   cas [k, [old, new]]          registers by key
+    local-read                                                as a read, answered by the session's own node alone
     add v         read [v, ...]                               one set that grows; also add [k, v], read [k, [v, ...]]
     txn [["r", k, v or list], ["w", k, v], ["append", k, v]]  transactions; also as f `read` or `write`
 
@@ -19,7 +20,9 @@ from checkers.client_calls import NEVER, ClientCall, calls_of
 from checkers.values import freeze
 from harness.history import FAIL, History
 
-FS = ("read", "write", "cas", "add", "remove", "txn", "")
+LOCAL_READ = "local-read"
+"""What one node holds, whatever the others do: it promises nothing until nodes have had the time to agree."""
+FS = ("read", LOCAL_READ, "write", "cas", "add", "remove", "txn", "")
 
 
 @dataclass(frozen=True)
@@ -52,10 +55,11 @@ NOTHING: Hashable = ("not known",)
 
 @dataclass
 class Observations:
-    """reads: of ok ops, in the order of their invocations. puts: without those that failed. removed: keys of sets from
-    which something was taken out."""
+    """reads: of ok ops, in the order of their invocations; local: local reads, which are not among them. puts: without
+    those that failed. removed: keys of sets from which something was taken out."""
 
     reads: list[Seen] = field(default_factory=list)
+    local: list[Seen] = field(default_factory=list)
     puts: list[Put] = field(default_factory=list)
     removed: set[Hashable] = field(default_factory=set)
     calls: list[ClientCall] = field(default_factory=list)
@@ -72,7 +76,7 @@ def observations_of(history: History) -> Observations:
     for call in found.calls:
         for part in _parts(call):
             if isinstance(part, Seen):
-                found.reads.append(part)
+                (found.local if call.f == LOCAL_READ else found.reads).append(part)
             elif call.outcome != FAIL:
                 found.puts.append(part)
         if call.f == "remove" and call.outcome != FAIL:
@@ -89,7 +93,7 @@ def _parts(call: ClientCall) -> Iterator[Seen | Put]:
     asked, told = call.argument, call.result
     if _is_txn(asked):
         yield from _txn(call, told if call.ok and _is_txn(told) else asked)
-    elif call.f == "read":
+    elif call.f in ("read", LOCAL_READ):
         if not call.ok:
             return
         if _is_pair(asked) and asked[1] is None and _is_pair(told):

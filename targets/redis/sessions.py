@@ -2,7 +2,8 @@
 
 A session through node n asks the Sentinel on n who leads, as Redis' clients do, and connects to that server; without
 Sentinels (one node) to node n itself. It has one connection until it is lost. A server that says it is a replica is
-not taken. With `reads=replica` reads go to the server on node n itself, whatever it is, over a second connection.
+not taken. With `reads=replica` reads go to the server on node n itself, whatever it is, over a second connection; so do
+local reads, over one that is opened for the first of them.
 
 register: one key `register/<k>`, its value the number as text: GET, SET, and a script that compares and sets.
 set: one set `set`: SADD and SMEMBERS.
@@ -17,9 +18,10 @@ import hiredis
 
 from harness.nodes.base import Cluster, Node
 from harness.op import Op
-from harness.target import DidNotHappen, SessionContext
+from harness.target import DidNotHappen, SessionContext, Timeouts
 from targets.redis.connection import Connection
 
+LOCAL_READ = "local-read"
 PORT = 6379
 SENTINEL_PORT = 26379
 PRIMARY_NAME = "faultline"
@@ -33,28 +35,49 @@ COMPARE_AND_SET = (
 
 
 class RedisSession:
-    """What the sessions share. primary: for writes, and for reads unless `replica` is given."""
+    """What the sessions share. primary: for writes, and for reads unless `replica` is given.
 
-    def __init__(self, primary: Connection, replica: Connection | None) -> None:
+    own: where the node's own server is, for local reads.
+    """
+
+    def __init__(
+        self, primary: Connection, replica: Connection | None, own: tuple[str, int], timeouts: Timeouts
+    ) -> None:
         self._primary = primary
         self._reads = replica or primary
+        self._local = replica
+        self._own, self._timeouts = own, timeouts
 
     def is_read(self, op: Op) -> bool:
-        return op.f == "read"
+        return op.f in ("read", LOCAL_READ)
 
     def close(self) -> None:
         self._primary.close()
         self._reads.close()
+        if self._local is not None:
+            self._local.close()
+
+    def for_read(self, op: Op) -> Connection:
+        """Who answers a read. Raises DidNotHappen where the node's own server does not."""
+        if op.f == "read":
+            return self._reads
+        if self._local is None:
+            try:
+                self._local = Connection(*self._own, self._timeouts)
+                self._local.ready()
+            except OSError as error:
+                raise DidNotHappen(f"the node's own server did not answer: {type(error).__name__}") from error
+        return self._local
 
 
 class RegisterSession(RedisSession):
-    """`read`, `write` and `cas` of one register, see `workloads.register`."""
+    """`read`, `local-read`, `write` and `cas` of one register, see `workloads.register`."""
 
     def invoke(self, op: Op) -> Op:
         number, value = op.value
         key = f"register/{number}"
-        if op.f == "read":
-            text = self._reads.command("GET", key)
+        if self.is_read(op):
+            text = self.for_read(op).command("GET", key)
             return op.replace(type="ok", value=[number, None if text is None else int(text)])
         if op.f == "write":
             self._primary.command("SET", key, str(value))
@@ -68,22 +91,26 @@ class RegisterSession(RedisSession):
 
 
 class SetSession(RedisSession):
-    """`add` and `read` of one set, see `workloads.set`."""
+    """`add`, `read` and `local-read` of one set, see `workloads.set`."""
 
     def invoke(self, op: Op) -> Op:
-        if op.f == "read":
-            return op.replace(type="ok", value=sorted(map(int, self._reads.command("SMEMBERS", "set"))))
+        if self.is_read(op):
+            return op.replace(type="ok", value=sorted(map(int, self.for_read(op).command("SMEMBERS", "set"))))
         assert op.f == "add", op.f
         self._primary.command("SADD", "set", str(op.value))
         return op.replace(type="ok")
 
 
 class SessionMaker(Protocol):
-    def __call__(self, primary: Connection, replica: Connection | None, /) -> Any: ...
+    def __call__(
+        self, primary: Connection, replica: Connection | None, own: tuple[str, int], timeouts: Timeouts, /
+    ) -> Any: ...
 
 
 class Sessions:
     """A SessionFactory: Redis needs no tables."""
+
+    local_reads = True
 
     def __init__(self, make: SessionMaker) -> None:
         self._make = make
@@ -111,7 +138,8 @@ class Sessions:
             raise
         for connection in opened:
             connection.ready()
-        return self._make(primary, opened[1] if len(opened) > 1 else None)
+        replica = opened[1] if len(opened) > 1 else None
+        return self._make(primary, replica, node.endpoint(PORT), context.timeouts)
 
 
 def close(connections: list[Connection]) -> None:

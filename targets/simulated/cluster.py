@@ -22,6 +22,7 @@ from harness.target import DidNotHappen, Unknown
 from targets.simulated.programs.base import Programs
 from targets.simulated.store import Store, Transaction
 
+LOCAL_READ = "local-read"
 MS_NS = 1_000_000
 ELECTION_NS = 200 * MS_NS
 REPLICATION_LAG_NS = (5 * MS_NS, 60 * MS_NS)
@@ -295,7 +296,8 @@ class SimulatedCluster:
         )
 
     def _replica_for(self, op: Op, node: SimulatedNode) -> tuple[Store, int] | None:
-        """The store and the snapshot that a node answers a read from by itself (flaws); None: the leader must."""
+        """The store and the snapshot that a node answers a read from by itself (local reads, and flaws); None: the
+        leader must."""
         if not self._programs.writes_nothing(op):
             return None
         if self._flaw == "stale-read" and node is not self._leader:
@@ -305,6 +307,8 @@ class SimulatedCluster:
             return self.store, self.store.snapshot_at(self._clock.now_ns - lag_ns)
         if self._flaw == "diverged-replicas":
             return node.replica, node.replica.now
+        if op.f == LOCAL_READ:
+            return self.store, self._replica_snapshot(node)
         return None
 
     def _replica_snapshot(self, node: SimulatedNode) -> int:

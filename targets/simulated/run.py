@@ -68,5 +68,6 @@ def simulate_workload(workload: Workload, plan: TestPlan) -> list[Op]:
     if workload.final_generator is not None:
         simulation.close_sessions()
         simulation.mark("final")
-        simulation.run(gen.time_limit(PHASE_LIMIT_S, workload.final_generator(plan.options)))
+        finals = workload.final_generator({**plan.options, "nodes": plan.nodes})
+        simulation.run(gen.time_limit(PHASE_LIMIT_S, finals))
     return simulation.ops

@@ -16,6 +16,9 @@ from targets.simulated.store import FLAWS
 class OutsideTime(SessionFactory):
     """A workload of the simulated target: its ops run in simulated time, as `targets.simulated.programs`."""
 
+    def __init__(self, local_reads: bool) -> None:
+        self.local_reads = local_reads
+
     def setup(self, target: Any, cluster: Cluster) -> None:
         raise no_nodes()
 
@@ -38,7 +41,9 @@ class Simulated:
             "some", "whether nodes are killed, paused and cut off, and answers get lost", ("some", "none")
         ),
     }
-    workloads: ClassVar[Mapping[str, SessionFactory]] = {name: OutsideTime() for name in REGISTRY}
+    workloads: ClassVar[Mapping[str, SessionFactory]] = {
+        name: OutsideTime("local-read" in programs.by_f) for name, programs in REGISTRY.items()
+    }
     faults: ClassVar[tuple[str, ...]] = ()
     known_issues: ClassVar[tuple[KnownIssue, ...]] = ()
 

@@ -36,8 +36,8 @@ def cas(op: Op, transaction: Transaction, store: Store) -> Generator[None, None,
 
 
 REGISTER = Programs(
-    by_f={"read": read, "write": write, "cas": cas},
-    writes_nothing=only_reads("read"),
+    by_f={"read": read, "local-read": read, "write": write, "cas": cas},
+    writes_nothing=only_reads("read", "local-read"),
     named_as={
         "dirty-read": "G1a",
         "lost-update": "lost-update",

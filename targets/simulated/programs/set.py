@@ -28,8 +28,8 @@ def read(op: Op, transaction: Transaction, store: Store) -> Generator[None, None
 
 
 SET = Programs(
-    by_f={"add": add, "read": read},
-    writes_nothing=only_reads("read"),
+    by_f={"add": add, "read": read, "local-read": read},
+    writes_nothing=only_reads("read", "local-read"),
     named_as={
         "stale-read": "stale-read",
         "lost-write": "lost-write",
@@ -43,8 +43,8 @@ SET = Programs(
 )
 
 SET_FINAL = Programs(
-    by_f={"add": add, "read": read},
-    writes_nothing=only_reads("read"),
+    by_f={"add": add, "read": read, "local-read": read},
+    writes_nothing=only_reads("read", "local-read"),
     named_as={
         "lost-write": "not-durable",
         "split-brain": "not-durable",
