@@ -4,8 +4,9 @@
 PYTHON ?= python3
 RUN := .venv/bin/faultline
 FLAGS = $(if $(TARGET),--target '$(TARGET)') $(if $(WORKLOAD),--workload '$(WORKLOAD)') $(if $(FAULTS),--faults '$(FAULTS)') \
-  $(if $(ISOLATION),--opts 'isolation=$(ISOLATION)') $(if $(OPTS),--opts '$(OPTS)') $(if $(MODEL),--model '$(MODEL)') \
-  $(if $(ON),--on '$(ON)') $(if $(NODES),--nodes '$(NODES)') $(if $(IMAGE),--image '$(IMAGE)') $(if $(TIME),--time '$(TIME)') \
+  $(if $(ISOLATION),--opts 'isolation=$(ISOLATION)') $(if $(TOPOLOGY),--opts 'topology=$(TOPOLOGY)') \
+  $(if $(SYNC),--opts 'sync=$(SYNC)') $(if $(OPTS),--opts '$(OPTS)') $(if $(MODEL),--model '$(MODEL)') \
+  $(if $(ON),--on '$(ON)') $(if $(HOSTS),--hosts '$(HOSTS)') $(if $(NODES),--nodes '$(NODES)') $(if $(IMAGE),--image '$(IMAGE)') $(if $(TIME),--time '$(TIME)') \
   $(if $(RATE),--rate '$(RATE)') $(if $(CONCURRENCY),--concurrency '$(CONCURRENCY)') $(if $(SEED),--seed '$(SEED)') \
   $(if $(RUNS),--runs '$(RUNS)')
 
@@ -19,7 +20,7 @@ help:
 	@echo 'make doctor                    what this machine can do, by trying'
 	@echo 'make images                    database images from packages, where no image registry answers'
 	@echo 'make clean                     remove what a crashed run left'
-	@echo 'Variables of make test: TARGET WORKLOAD FAULTS ISOLATION OPTS MODEL ON NODES IMAGE TIME RATE CONCURRENCY SEED RUNS'
+	@echo 'Variables of make test: TARGET WORKLOAD FAULTS ISOLATION TOPOLOGY SYNC OPTS MODEL ON HOSTS NODES IMAGE TIME RATE CONCURRENCY SEED RUNS'
 
 test: .venv/ready
 	@$(RUN) test $(FLAGS)

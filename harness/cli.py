@@ -87,7 +87,8 @@ def _add_test(commands: argparse._SubParsersAction) -> None:
     test.add_argument(
         "--opts", type=_options, action="append", default=[], help="name=value,... of target, workload, faults"
     )
-    test.add_argument("--on", help="docker or local")
+    test.add_argument("--on", help="docker, local or ssh")
+    test.add_argument("--hosts", type=_names, default=(), help="ssh: the hosts, [user@]host[:port], comma separated")
     test.add_argument("--nodes", type=int, help="how many nodes")
     test.add_argument("--image", help="container image to test instead of the default one")
     test.add_argument("--time", type=float, help="length of the main phase, seconds")
@@ -128,12 +129,19 @@ def _add_clean(commands: argparse._SubParsersAction) -> None:
     clean = _command(
         commands, "clean", "remove containers, networks and directories that crashed runs left", "faultline clean"
     )
+    _add_hosts(clean)
     clean.set_defaults(run=_clean)
 
 
 def _add_doctor(commands: argparse._SubParsersAction) -> None:
     doctor = _command(commands, "doctor", "say what this machine can do, by trying", "faultline doctor")
+    _add_hosts(doctor)
     doctor.set_defaults(run=_doctor)
+
+
+def _add_hosts(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--hosts", type=_names, default=(), help="these hosts instead of this machine (by ssh)")
+    command.add_argument("--opts", type=_options, action="append", default=[], help="name=value,... of ssh")
 
 
 def _add_list(commands: argparse._SubParsersAction) -> None:
@@ -185,6 +193,7 @@ def _test(arguments: argparse.Namespace) -> int:
         on=arguments.on,
         image=arguments.image,
         nodes=arguments.nodes,
+        hosts=arguments.hosts,
         model=arguments.model,
         faults=arguments.faults,
         options=_merged(arguments.opts),
@@ -232,16 +241,16 @@ def _heal(arguments: argparse.Namespace) -> int:
 
 
 def _clean(arguments: argparse.Namespace) -> int:
-    from harness.healing import clean
+    from harness.healing import clean, clean_hosts
 
-    print(clean())
+    print(clean_hosts(arguments.hosts, _merged(arguments.opts)) if arguments.hosts else clean())
     return Exit.VALID
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
-    from harness.doctor import examine
+    from harness.doctor import examine, examine_hosts
 
-    return examine()
+    return examine_hosts(arguments.hosts, _merged(arguments.opts)) if arguments.hosts else examine()
 
 
 def _list(arguments: argparse.Namespace) -> int:

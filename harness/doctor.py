@@ -8,11 +8,12 @@ from __future__ import annotations
 import platform
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from harness.errors import Exit, FaultlineError
 from harness.faults import prove
 from harness.images import is_here
+from harness.nodes.ssh_options import parse_options
 from harness.planning import Request, make_plan
 from harness.registry import find_nemesis, find_target, target_names
 from harness.stall import StallGate
@@ -47,6 +48,25 @@ def examine() -> int:
             print(f"substrate {name}: no — {error}")
             local_works = local_works and name != "local"
     return Exit.VALID if local_works else Exit.INFRASTRUCTURE
+
+
+def examine_hosts(hosts: Sequence[str], options: Mapping[str, str]) -> int:
+    """The same for hosts of one's own, without a database. Exit code VALID when a run on them would work."""
+    from harness.nodes.ssh import SshCluster
+
+    with SshCluster(run_id="doctor", hosts=hosts, options=parse_options(options)) as cluster:
+        for node in cluster.nodes:
+            print(f"host      {node.host}: ok — {node.facts.system}, python3 {node.facts.python}, at {node.address}")
+            missing = dict(node.agent.hello["abilities"])
+            if missing["clock"] is None:
+                try:
+                    node.agent.request("clock-prove")
+                except FaultlineError as error:
+                    missing["clock"] = str(error)
+            for kind in ("kill", "pause", "clock", "partition"):
+                reason = missing.get(kind)
+                print(f"fault     {node.host} {kind}: " + (f"no — {reason}" if reason else "ok"))
+    return Exit.VALID
 
 
 def _substrate(name: str) -> Iterator[str]:

@@ -5,10 +5,13 @@ The agents have healed already when their controller is gone; these make sure of
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from harness.errors import InfrastructureError, UsageError
 from harness.nodes import docker, local
+from harness.nodes.ssh_options import parse_options
 from harness.store import RunFolder
 
 
@@ -26,8 +29,25 @@ def heal(path: Path, *, force: bool = False) -> str:
         )
     if plan.on == "simulated":
         return f"{path}: a simulated run leaves nothing to heal"
+    if plan.on == "ssh":
+        return f"{path}: " + _on_hosts(folder.run_id, plan.hosts, plan.options)
     done = (local if plan.on == "local" else docker).heal(folder.run_id)
     return f"{path}: " + ("; ".join(done) if done else "nothing was left to heal")
+
+
+def _on_hosts(run_id: str, hosts: Sequence[str], options: Mapping[str, Any]) -> str:
+    """What was done, or could not be: then InfrastructureError."""
+    from harness.nodes import ssh
+
+    done = ssh.heal(run_id, hosts, options)
+    if any(ssh.NOT_DONE in line for line in done):
+        raise InfrastructureError("\n".join(done))
+    return "; ".join(done) if done else "nothing was left"
+
+
+def clean_hosts(hosts: Sequence[str], options: Mapping[str, str]) -> str:
+    """Heal these hosts and remove what crashed runs left there; as text. Raises UsageError, InfrastructureError."""
+    return _on_hosts("clean", hosts, parse_options(options))
 
 
 def clean() -> str:

@@ -30,7 +30,7 @@ SEED_MAX = 2**32 - 1
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What a user asked, None where nothing was said. faults: kinds, or ("none",). options: as text.
+    """What a user asked, None where nothing was said. faults: kinds, or ("none",). options: as text. hosts: for ssh.
 
     No target at all is the newcomer's: the PostgreSQL that comes as a Python package, on `local`.
     """
@@ -40,6 +40,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     on: str | None = None
     image: str | None = None
     nodes: int | None = None
+    hosts: tuple[str, ...] = ()
     model: str | None = None
     faults: tuple[str, ...] | None = None
     options: Mapping[str, str] = {}
@@ -66,11 +67,11 @@ def make_plan(request: Request) -> TestPlan:
             f" choose from {', '.join(target.workloads)}"
         )
     on = _substrate(request, target, problems)
-    nodes = request.nodes if request.nodes is not None else (target.default_nodes if on != "local" else 1)
+    nodes = _nodes(request, target, on, problems)
     time_s = request.time_s if request.time_s is not None else (30.0 if on in ("local", "simulated") else 60.0)
     _check_numbers(request, target, nodes, time_s, problems)
     faults = _faults(request, target, on, nodes, problems)
-    options = _options(request, target, workload, faults, problems)
+    options = _options(request, target, workload, faults, on, problems)
     if options.get("final") == "converge" and not getattr(target.workloads.get(workload_name), "local_reads", False):
         problems.append(
             f"option final=converge: target {request.target!r} can't read one node's own copy in workload"
@@ -89,6 +90,7 @@ def make_plan(request: Request) -> TestPlan:
         on=on,
         image=(request.image or target.default_image) if on == "docker" else "",
         nodes=nodes,
+        hosts=request.hosts,
         model=request.model,
         faults=faults,
         faults_named=request.faults is not None,
@@ -130,6 +132,22 @@ def _substrate(request: Request, target: type[Target], problems: list[str]) -> s
     return on
 
 
+def _nodes(request: Request, target: type[Target], on: str, problems: list[str]) -> int:
+    """How many: as many as there are hosts, where hosts are named."""
+    if on not in SUBSTRATES or not SUBSTRATES[on].hosts:
+        if request.hosts:
+            problems.append(f"hosts={','.join(request.hosts)}: hosts are for the ssh substrate (add ON=ssh)")
+        return request.nodes if request.nodes is not None else (target.default_nodes if on != "local" else 1)
+    if not request.hosts:
+        problems.append(f"substrate {on!r} needs to know the hosts: HOSTS=a,b,c (each [user@]host[:port])")
+        return request.nodes if request.nodes is not None else target.default_nodes
+    if request.nodes not in (None, len(request.hosts)):
+        problems.append(
+            f"nodes={request.nodes}, but {len(request.hosts)} hosts are named; each is one node (drop NODES)"
+        )
+    return len(request.hosts)
+
+
 def _check_numbers(request: Request, target: type[Target], nodes: int, time_s: float, problems: list[str]) -> None:
     least, most = getattr(target, "least_nodes", 1), getattr(target, "most_nodes", NODES_MAX)
     if not least <= nodes <= most:
@@ -151,6 +169,8 @@ def _faults(request: Request, target: type[Target], on: str, nodes: int, problem
     if request.faults == ("none",):
         return ()
     possible = (SUBSTRATES[on].faults if on in SUBSTRATES else frozenset()) | set(own_nemeses(target))
+    if request.options.get("installed") == "yes":
+        possible -= {"membership"}  # its joining node would have to lose its data
     if request.faults is None:
         return tuple(kind for kind in target.faults if kind in possible and not (kind == "partition" and nodes < 2))
     for kind in request.faults:
@@ -176,7 +196,7 @@ def repeat_command(plan: TestPlan, *, with_make: bool | None = None) -> str:
     """
     if with_make is None:
         with_make = "MAKELEVEL" in os.environ
-    offered = offered_options(find_target(plan.target), find_workload(plan.workload), plan.faults)
+    offered = offered_options(find_target(plan.target), find_workload(plan.workload), plan.faults, plan.on)
     chosen = {name: value for name, value in plan.options.items() if name in offered and value != offered[name].default}
     options = ",".join(f"{name}={value}" for name, value in sorted(chosen.items()))
     said = {
@@ -184,7 +204,8 @@ def repeat_command(plan: TestPlan, *, with_make: bool | None = None) -> str:
         "workload": plan.workload,
         "on": plan.on if plan.on != "simulated" else "",
         "image": plan.image,
-        "nodes": str(plan.nodes),
+        "hosts": ",".join(plan.hosts),
+        "nodes": "" if plan.hosts else str(plan.nodes),
         "faults": ",".join(plan.faults) or "none",
         "model": plan.model or "",
         "opts": options,
@@ -199,9 +220,11 @@ def repeat_command(plan: TestPlan, *, with_make: bool | None = None) -> str:
     return " ".join(["faultline test", *(f"--{name} {shlex.quote(value)}" for name, value in given.items())])
 
 
-def offered_options(target: type[Target], workload: Workload, faults: Sequence[str]) -> dict[str, Option]:
-    """Every option that a run of these can be given, by name."""
+def offered_options(target: type[Target], workload: Workload, faults: Sequence[str], on: str = "") -> dict[str, Option]:
+    """Every option that a run of these can be given, by name. on: the substrate, if its own are wanted too."""
     offered: dict[str, Option] = {**target.options, **workload.options}
+    if on in SUBSTRATES:
+        offered |= SUBSTRATES[on].options
     if faults:
         offered |= SCHEDULE_OPTIONS
     for kind in faults:
@@ -211,10 +234,10 @@ def offered_options(target: type[Target], workload: Workload, faults: Sequence[s
 
 
 def _options(
-    request: Request, target: type[Target], workload: Workload, faults: tuple[str, ...], problems: list[str]
+    request: Request, target: type[Target], workload: Workload, faults: tuple[str, ...], on: str, problems: list[str]
 ) -> dict[str, Any]:
-    """Each option offered by the target, the workload and the faults, with the given value or its default."""
-    offered = offered_options(target, workload, faults)
+    """Each option offered by the target, workload, faults and substrate, with the given value or its default."""
+    offered = offered_options(target, workload, faults, on)
     values: dict[str, Any] = {}
     for name, option in offered.items():
         try:
@@ -227,4 +250,6 @@ def _options(
                 f"unknown option {name!r} for target {request.target!r} with workload {workload.name!r}:"
                 f" choose from {', '.join(sorted(offered))}"
             )
+    if on in SUBSTRATES and request.hosts and not problems:
+        SUBSTRATES[on].check(request.hosts, values, problems)
     return values

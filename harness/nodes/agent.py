@@ -1,14 +1,15 @@
 """The node agent: does on a node what has to be done there, and undoes it when the controller is gone.
 
 One file of the standard library alone, for python 3.9 and later, fed over its own stdin (`agent_client`). It runs in
-the sandbox of a docker pod, or as a child of the controller (`local`).
+the sandbox of a docker pod, as a child of the controller (`local`), or on a host of the user's own (ssh).
 
 Requests (JSON lines on stdin, each with "id" and "what"; the answer on stdout carries the same id, or "error"):
 
     hello {node, scope, home?, user?, clock?, lease_s?}       the first request: heals what an earlier agent left
                           → {pid, python, abilities: {clock, partition: null or the reason why not}, healed}
+          scope host: {base, run, installed?, lock_wait_s?, uncut?}, see `Host`  → {home, log} too
     heartbeat             no answer; any line renews the lease (15 s)
-    run {argv, stdin?, limit_s, cwd?, env?}                   → {rc (null: out of time), stdout, stderr}
+    run {argv, stdin?, limit_s, cwd?, env?, as_database?}     → {rc (null: out of time), stdout, stderr}
     tree                  → {root (null: down), pids, states: {pid: letter}, paused, offset_s}
     kill                  kill -9 of the whole tree, root first → {pids, took_ms}
     pause · resume        the whole tree → {pids, states, took_ms}
@@ -20,13 +21,16 @@ Requests (JSON lines on stdin, each with "id" and "what"; the answer on stdout c
     clock-reset           the original entries are put back → {pids, measured before, took_ms}
     clock-measure         → {measured: {pid: s}, offset_s, changes}
     clock-prove           patch, measure and restore a child → {asked_s, skew_s, residue_s, monotonic_s}
-    database-start {argv, env, cwd, log, stop_signal}         scope children → {pid, killed, took_ms}
+    database-start {argv, env, cwd, log, stop_signal}         scopes children, host → {pid, killed, took_ms}
     database-started {limit_s}                                scope pod, after the engine's start → {root, pids}
-    database-stop {limit_s}                                   scope children → {rc, killed}
+    database-stop {limit_s}                                   scopes children, host → {rc, killed}
+    service {ports, start: argv}    scope host, installed: who listens there is the database → {root, pids}
+    service-start {limit_s}         run the start command unless it is up → {root, pids}
     await-empty {limit_s}           until no process of the tree is left, then kill -9 → {killed}
     put {path, offset, data (base64), mode} · get {path, offset, bytes} → {data} · port → {port}
+    occupied {address, ports}       → {taken: {port: who listens there}}
     heal                  undo every fault now → what was undone
-    end                   the same; stop the database (scope children); answer; exit
+    end                   the same; stop the database (scopes children, host) or start the service; answer; exit
 
 Dead man's switch. One thread does nothing but read stdin; the main thread does nothing but wait for the end of stdin,
 a signal, or 15 s without a line. Then it kills the commands in progress and undoes every fault, and only then exits.
@@ -35,7 +39,8 @@ Nothing on that way writes to stdout or stderr: answers go through a bounded que
 Which processes are the database. "pod": those in the mount namespace of another container than ours; all its
 processes, orphans included, can be told from `/proc/PID/ns/mnt`, whatever they do to their session, group or parents;
 the root is the eldest one with parent 0. "children": the process that we started, its descendants, and the orphans
-that come to us as their subreaper; the sessions of commands in progress are not. A zombie is dead.
+that come to us as their subreaper; the sessions of commands in progress are not. "host": the same, or with `installed`
+the process that listens on the database's port and its descendants. A zombie is dead.
 Kill, pause and clock take the root first, then list until nothing new appears.
 
 Clocks: the vDSO (x86-64). See `Vdso`.
@@ -45,6 +50,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import fcntl
 import glob
 import json
 import os
@@ -80,6 +86,14 @@ OUTPUT_BYTES = 1 << 20
 STOP_S = 2.0
 """How long to wait for a signal's effect on a process; one in an uninterruptible disk wait takes longest."""
 CHAIN = "FAULTLINE"
+
+
+NOTES = "agent-processes.json"
+"""What an agent writes down for the next one, should it be killed."""
+SYSTEM_PATH = ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Where a login without a profile may not look."""
+HOST_LOCK = "/run/faultline.lock"
+"""Held (flock) by the one agent of root on a host; the kernel gives it free when that ends."""
 
 
 class Refused(Exception):
@@ -272,7 +286,7 @@ class ChildTree:
         self.top: Process | None = None
         self.known: dict[tuple[int, int], Process] = {}
         self.strangers: Set[int] = frozenset()
-        self.memory = os.path.join(home, "agent-processes.json")
+        self.memory = os.path.join(home, NOTES)
 
     def started(self, popen: subprocess.Popen[bytes]) -> None:
         self.popen, self.top = popen, process(popen.pid) or processes().get(popen.pid)
@@ -319,8 +333,8 @@ class ChildTree:
                 json.dump(data, file)
             os.replace(self.memory + ".new", self.memory)
 
-    def adopt_leftovers(self) -> None:
-        """Take over what an agent before us left: those it wrote down, and whoever works inside our home."""
+    def adopt_leftovers(self, uid: int | None = None) -> None:
+        """Take over what an agent before us left: those it wrote down, and whoever (of uid) works inside our home."""
         if not self.home:
             return
         table = processes()
@@ -333,15 +347,94 @@ class ChildTree:
                 self.top = table[pid]
         home = os.path.realpath(self.home)
         for each in table.values():
-            if not each.dead and each.pid != os.getpid() and (list(each.key) in recorded or works_in(each, home)):
+            if not each.dead and each.pid != os.getpid() and (list(each.key) in recorded or works_in(each, home, uid)):
                 self.known[each.key] = each
 
 
-def works_in(each: Process, home: str) -> bool:
-    """Whether it is a daemon of our uid whose working directory is below `home`: no agent, and nobody's shell."""
+class ServiceTree(ChildTree):
+    """The database is a service of the host's own: who listens on its port, and all that descend from it.
+
+    It is looked for again when it has ended, for its own manager may have started it anew.
+    """
+
+    FOREIGN = ("systemd", "init", "docker-proxy", "sshd")
+    """Who may hold a database's port without being one."""
+
+    def __init__(self, home: str, commands: Commands) -> None:
+        super().__init__(home, commands)
+        self.ports: list[int] = []
+        self.start: list[str] = []
+
+    def members(self, skip: Set[int] = frozenset()) -> list[Process]:
+        table = processes(skip)
+        if not skip and (self.top is None or self.top.pid not in table or table[self.top.pid].start != self.top.start
+                         or table[self.top.pid].dead):  # fmt: skip
+            self.top = self.listener(table)
+        children: dict[int, list[Process]] = {}
+        for each in table.values():
+            children.setdefault(each.ppid, []).append(each)
+        found: dict[tuple[int, int], Process] = {}
+        roots = list(self.known) + ([self.top.key] if self.top is not None else [])
+        pending = [table[pid] for pid, start in roots if pid in table and table[pid].start == start]
+        while pending:
+            each = pending.pop()
+            if each.key not in found:
+                found[each.key] = each
+                pending += children.get(each.pid, ())
+        self.known = {key: each for key, each in found.items() if not each.dead}
+        self.strangers = skip | table.keys() - {pid for pid, _ in self.known}
+        top = self.top.pid if self.top else 0
+        return sorted(self.known.values(), key=lambda each: (each.pid != top, each.start, each.pid))
+
+    def listener(self, table: dict[int, Process]) -> Process | None:
+        """The eldest process that listens on the first of the ports that has any. Raises Refused for a foreign one."""
+        for port in self.ports:
+            inodes = {f"socket:[{inode}]" for inode in listening(port)}
+            holders = [each for each in table.values() if not each.dead and inodes and holds(each.pid, inodes)]
+            if holders:
+                eldest = min(holders, key=lambda each: (each.start, each.pid))
+                if eldest.pid == 1 or eldest.comm in self.FOREIGN:
+                    raise Refused(
+                        f"port {port} is held by {eldest.comm} (pid {eldest.pid}), which is no database: a service "
+                        "behind socket activation or in a container can't be tested as an installed one"
+                    )
+                return eldest
+        return None
+
+    def remember(self) -> None:
+        """For the next agent: the port by which the service is found, and how it is started."""
+        with open(self.memory + ".new", "w") as file:
+            json.dump({"root": None, "members": [], "ports": self.ports, "start": self.start}, file)
+        os.replace(self.memory + ".new", self.memory)
+
+
+def listening(port: int) -> list[str]:
+    """Inodes of the TCP sockets that listen on a port, of any address."""
+    inodes = []
+    for name in ("tcp", "tcp6"):
+        with contextlib.suppress(OSError):
+            for line in slurp(f"/proc/net/{name}").decode().splitlines()[1:]:
+                fields = line.split()
+                if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port:
+                    inodes.append(fields[9])
+    return inodes
+
+
+def holds(pid: int, sockets: Set[str]) -> bool:
+    """Whether a process has one of these open."""
+    with contextlib.suppress(OSError):
+        for fd in os.listdir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(OSError):
+                if os.readlink(f"/proc/{pid}/fd/{fd}") in sockets:
+                    return True
+    return False
+
+
+def works_in(each: Process, home: str, uid: int | None = None) -> bool:
+    """Whether it is a daemon of that uid (ours) whose working directory is below `home`: no agent, nobody's shell."""
     try:
         return (
-            os.stat(f"/proc/{each.pid}").st_uid == os.geteuid()
+            os.stat(f"/proc/{each.pid}").st_uid == (os.geteuid() if uid is None else uid)
             and (os.readlink(f"/proc/{each.pid}/cwd") + "/").startswith(home + "/")
             and slurp(f"/proc/{each.pid}/stat").rpartition(b")")[2].split()[4] == b"0"  # no terminal
             and b"faultline-agent" not in slurp(f"/proc/{each.pid}/cmdline")
@@ -390,8 +483,9 @@ class Commands:
         limit_s: float = 30.0,
         cwd: str | None = None,
         env: dict[str, str] | None = None,
+        who: dict[str, Any] | None = None,
     ) -> tuple[int | None, str, str]:
-        """(return code or None when out of time, stdout, stderr)."""
+        """(return code or None when out of time, stdout, stderr). who: the user, as `Popen` takes it."""
         try:
             popen = self.spawn(
                 argv,
@@ -400,9 +494,10 @@ class Commands:
                 stderr=subprocess.PIPE,
                 cwd=cwd,
                 env=dict(os.environ, **(env or {})),
+                **(who or {}),
             )
-        except OSError as error:
-            return 127, "", f"{argv[0]}: {error.strerror}"
+        except (OSError, subprocess.SubprocessError) as error:
+            return 127, "", f"{argv[0]}: {getattr(error, 'strerror', None) or error}"
         try:
             rc: int | None = None
             try:
@@ -824,7 +919,7 @@ class Database:
         self.patched: list[Process] = []
         self.touched = True
         """Whether any process's clock may be changed; an earlier agent may have done that."""
-        self.suspect = isinstance(tree, ChildTree)
+        self.suspect = isinstance(tree, ChildTree) and not isinstance(tree, ServiceTree)
         """Whether a process whose memory we may not read could have a changed clock."""
         self.clock_missing = clock if isinstance(clock, str) else None
         self.vdso = clock if isinstance(clock, Vdso) else None
@@ -1176,6 +1271,89 @@ class Probe:
         os.close(self._answers)
 
 
+# -- a host of the user's own ------------------------------------------------------------------------------------
+
+
+class Host:
+    """What a run may touch on a host that is not ours: one folder, one lock, and as root one chain of iptables.
+
+    `base`/`run` is the run's folder: root's, with `home` for the database's user, its log and our notes. One agent of
+    root works on a host at a time, so whatever lies in `base` when we hold the lock was left by one that died.
+    """
+
+    def __init__(self, base: str, run: str, user: str) -> None:
+        """user: whose the databases are where we are root. Raises Refused."""
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", run):
+            raise Refused(f"run {run!r} is no name of a folder")
+        self.base = os.path.realpath(os.path.expanduser(base))
+        self.run, self.folder = run, os.path.join(self.base, run)
+        self.home, self.log = os.path.join(self.folder, "home"), os.path.join(self.folder, "database.log")
+        self.root = os.geteuid() == 0
+        self.who: dict[str, Any] = {}
+        if self.root and user:
+            uid, gid = 65534, 65534
+            if pwd is not None:
+                with contextlib.suppress(KeyError):
+                    uid, gid = pwd.getpwnam(user)[2:4]
+            self.who = {"user": uid, "group": gid, "extra_groups": []}
+        self._lock: int | None = None
+
+    def lock(self, wait_s: float, over: threading.Event) -> None:
+        """Keep others off until our end; waits for one that is still healing. Raises Refused, naming who holds it."""
+        self._make_base()
+        path = HOST_LOCK if self.root else os.path.join(self.base, "lock")
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        until = time.monotonic() + wait_s
+        while True:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                holder = os.pread(fd, 4096, 0).decode(errors="replace").strip()
+                if time.monotonic() > until or over.is_set():
+                    os.close(fd)
+                    raise Refused(
+                        f"another run works on this host ({holder}); one at a time: wait for its end, or stop it there"
+                    ) from None
+            time.sleep(0.1)
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"run {self.run}, agent pid {os.getpid()}\n".encode(), 0)
+        self._lock = fd
+        self._make_base()  # who held it has removed it meanwhile
+
+    def _make_base(self) -> None:
+        os.makedirs(self.base, mode=0o711, exist_ok=True)
+        status = os.stat(self.base)
+        if status.st_uid != os.geteuid() or status.st_mode & 0o022:
+            raise Refused(f"{self.base} can be written by others: it must be ours alone")
+
+    def leftovers(self) -> list[str]:
+        """Folders of runs that are over. We must hold the lock."""
+        if self._lock is None:
+            raise Refused("the host is not locked")
+        return sorted(entry.path for entry in os.scandir(self.base) if entry.is_dir(follow_symlinks=False))
+
+    def make(self) -> None:
+        """The run's folder, and the database's home in it."""
+        os.mkdir(self.folder, 0o711)
+        os.chmod(self.folder, 0o711)
+        os.mkdir(self.home, 0o700)
+        self.give(self.home)
+        os.close(os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
+
+    def give(self, path: str) -> None:
+        """It becomes the database's user's."""
+        if self.who:
+            os.chown(path, self.who["user"], self.who["group"], follow_symlinks=False)
+
+    def remove(self) -> None:
+        """Everything that we made, but the lock's empty file."""
+        os.chdir("/")
+        shutil.rmtree(self.folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            os.rmdir(self.base)
+
+
 # -- the agent ---------------------------------------------------------------------------------------------------
 
 
@@ -1214,6 +1392,8 @@ class Agent:
         self.database: Database | None = None
         self.clockwork: Clockwork | None = None
         self.scope, self.home, self.node = "pod", "", ""
+        self.host: Host | None = None
+        self.uncut = ""
         self.stop_signal = "SIGINT"
         self.lease_s = LEASE_S
         self.last_line = time.monotonic()
@@ -1324,11 +1504,61 @@ class Agent:
         self.commands.kill_all()
         healed = self.heal()
         self.heal()  # whatever a request that was under way did meanwhile
-        if self.scope == "children" and self.database is not None:
+        if self.database is not None and isinstance(self.database.tree, ServiceTree):
+            with contextlib.suppress(Exception):
+                healed["started"] = self.revive(self.database.tree)
+        elif self.scope != "pod" and self.database is not None:
             with contextlib.suppress(Exception):
                 healed["stopped"] = self.do_database_stop(limit_s=5.0)
             with contextlib.suppress(OSError):
                 os.unlink(self.database.tree.memory)
+        if self.host is not None and self.database is not None:
+            self.host.remove()
+        return healed
+
+    def revive(self, tree: ServiceTree, limit_s: float = 10.0) -> bool:
+        """Start a service that is down. Whether that was needed."""
+        if not tree.start or tree.root(tree.members()) is not None:
+            return False
+        null = os.open(os.devnull, os.O_RDWR)
+        try:  # what it leaves running keeps its own files open, and must not keep ours
+            popen = self.commands.spawn(tree.start, stdin=null, stdout=null, stderr=null, cwd="/")
+        finally:
+            os.close(null)
+        try:
+            rc = popen.wait(limit_s)
+        except subprocess.TimeoutExpired:
+            raise Refused(f"`{' '.join(tree.start)}` did not end within {limit_s:g} s") from None
+        finally:
+            self.commands.forget(popen.pid)
+        if rc != 0:
+            raise Refused(f"`{' '.join(tree.start)}` ended with {rc}")
+        return True
+
+    def heal_leftovers(self, host: Host, clock: Vdso | Faketime | str) -> dict[str, Any]:
+        """Undo and remove what runs left whose agents were killed. One entry for each kind of thing done."""
+        healed: dict[str, Any] = {"stopped": [], "services_started": [], "folders_removed": []}
+        for folder in host.leftovers():
+            noted: dict[str, Any] = {}
+            with contextlib.suppress(OSError, ValueError), open(os.path.join(folder, NOTES)) as file:
+                noted = json.load(file)
+            if noted.get("ports"):
+                service = ServiceTree(folder, self.commands)
+                service.ports, service.start = noted["ports"], noted["start"]
+                done = Database(service, self.commands, clock).heal()
+                if self.revive(service):
+                    healed["services_started"].append(" ".join(service.start))
+            else:
+                tree = ChildTree(folder, self.commands)
+                home = os.path.join(folder, "home")
+                tree.adopt_leftovers(os.stat(home).st_uid if os.path.isdir(home) else None)
+                left = Database(tree, self.commands, clock)
+                done = left.heal()
+                healed["stopped"] += left.kill()
+            for what, pids in done.items():
+                healed[what] = healed.get(what, []) + pids
+            shutil.rmtree(folder, ignore_errors=True)
+            healed["folders_removed"].append(folder)
         return healed
 
     # requests
@@ -1341,20 +1571,37 @@ class Agent:
         user: str = "",
         clock: str | None = None,
         lease_s: float = LEASE_S,
+        base: str = "",
+        run: str = "",
+        installed: bool = False,
+        lock_wait_s: float = 10.0,
+        uncut: str = "",
     ) -> dict[str, Any]:
         if self.database is not None:
             raise Refused("hello was said before")
-        if scope not in ("pod", "children"):
-            raise Refused(f"scope {scope!r}: pod or children")
-        self.node, self.scope, self.home, self.lease_s = node, scope, home, lease_s
+        if scope not in ("pod", "children", "host"):
+            raise Refused(f"scope {scope!r}: pod, children or host")
+        self.node, self.scope, self.home, self.lease_s, self.uncut = node, scope, home, lease_s, uncut
         source: Vdso | Faketime | str
         try:
             source = Vdso()  # before root is dropped: then our own /proc is closed to us
         except (Refused, OSError) as error:
             source = str(error)
-        if user and os.geteuid() == 0:
+        host: Host | None = None
+        if scope == "host":
+            os.environ["PATH"] = os.environ.get("PATH", os.defpath) + SYSTEM_PATH
+            host = self.host = Host(base, run, user)
+            host.lock(lock_wait_s, self.over)
+        elif user and os.geteuid() == 0:
             self.become(user)
             self.prctl(4, 1)  # PR_SET_DUMPABLE: lost with the change of user; a child that tests a patch needs it
+        left: dict[str, Any] = {}
+        if host is not None:
+            if not installed:
+                self.prctl(36, 1)
+            left = self.heal_leftovers(host, source)
+            host.make()
+            self.home = home = host.home
         if home:
             os.environ["HOME"] = home
             os.chdir(home)
@@ -1362,6 +1609,8 @@ class Agent:
             self.prctl(36, 1)  # PR_SET_CHILD_SUBREAPER
             tree: Any = ChildTree(home, self.commands)
             tree.adopt_leftovers()
+        elif host is not None:
+            tree = ServiceTree(host.folder, self.commands) if installed else ChildTree(host.folder, self.commands)
         else:
             tree = PodTree()
         if clock == "libfaketime":
@@ -1373,7 +1622,9 @@ class Agent:
         self.clockwork = Clockwork(database)
         self.database = database
         healed = self.heal()
-        partition = "processes on one machine share its network" if scope == "children" else self.network.missing()
+        for what, things in left.items():
+            healed[what] = healed.get(what, []) + things
+        partition = "processes on one machine share its network" if scope == "children" else self.network_missing()
         null = os.open(os.devnull, os.O_RDWR)
         os.dup2(null, 2)
         os.close(null)
@@ -1384,7 +1635,17 @@ class Agent:
             "user": os.geteuid(),
             "abilities": {"clock": database.clock_missing, "partition": partition},
             "healed": healed,
+            **({"home": host.home, "log": host.log} if host is not None else {}),
         }
+
+    def network_missing(self) -> str | None:
+        """Why there can be no partition here, None when there can."""
+        if self.host is not None and not self.host.root:
+            return (
+                f"rules of iptables need root, and the agent is uid {os.geteuid()}: "
+                "log in as root, or let the user run `sudo -n python3`"
+            )
+        return self.uncut or self.network.missing()
 
     @staticmethod
     def become(user: str) -> None:
@@ -1417,8 +1678,10 @@ class Agent:
         limit_s: float = 30.0,
         cwd: str | None = None,
         env: dict[str, str] | None = None,
+        as_database: bool = False,
     ) -> dict[str, Any]:
-        rc, out, err = self.commands.run(argv, stdin, limit_s, cwd or self.home or None, env)
+        who = self.host.who if self.host is not None and as_database else None
+        rc, out, err = self.commands.run(argv, stdin, limit_s, cwd or self.home or None, env, who)
         return {"rc": rc, "stdout": out, "stderr": err}
 
     def do_tree(self) -> dict[str, Any]:
@@ -1448,6 +1711,8 @@ class Agent:
     def do_drop(self, key: str, sources: list[str]) -> dict[str, Any]:
         if self.scope == "children":
             raise Refused("processes on one machine share its network: no partition here")
+        if self.host is not None and (reason := self.network_missing()):
+            raise Refused(reason)
         began = time.perf_counter()
         return {"rules": self.network.drop(key, sources), "took_ms": (time.perf_counter() - began) * 1e3}
 
@@ -1538,8 +1803,8 @@ class Agent:
         self, argv: list[str], env: dict[str, str], cwd: str, log: str, stop_signal: str = "SIGINT"
     ) -> dict[str, Any]:
         tree = self.db.tree
-        if not isinstance(tree, ChildTree):
-            raise Refused("here the engine starts the database, not the agent")
+        if not isinstance(tree, ChildTree) or isinstance(tree, ServiceTree):
+            raise Refused("here the engine or the host starts the database, not the agent")
         began = time.perf_counter()
         getattr(signal, stop_signal)
         with self.db.lock:
@@ -1561,6 +1826,7 @@ class Agent:
                     cwd=cwd,
                     env=env,
                     start_new_session=True,
+                    **(self.host.who if self.host is not None else {}),
                 )
             tree.started(popen)
             if self.db.offset_ns is not None:
@@ -1578,8 +1844,8 @@ class Agent:
 
     def do_database_stop(self, limit_s: float = 20.0) -> dict[str, Any]:
         tree = self.db.tree
-        if not isinstance(tree, ChildTree):
-            raise Refused("here the engine stops the database, not the agent")
+        if not isinstance(tree, ChildTree) or isinstance(tree, ServiceTree):
+            raise Refused("here the engine or the host stops the database, not the agent")
         with self.db.lock:
             self.db.resume()
             root = tree.root(tree.members())
@@ -1588,6 +1854,27 @@ class Agent:
         ended = wait_until(lambda: not tree.members(), limit_s if root is not None else 0.2, 0.002)
         killed = [] if ended else self.db.kill()
         return {"rc": tree.popen.poll() if tree.popen is not None else None, "killed": killed}
+
+    def do_service(self, ports: list[int], start: list[str]) -> dict[str, Any]:
+        tree = self.db.tree
+        if not isinstance(tree, ServiceTree):
+            raise Refused("an installed service is for scope host with installed")
+        with self.db.lock:
+            tree.ports, tree.start = ports, start
+            if tree.root(tree.members()) is None:
+                raise Refused(f"nothing listens on port {ports[0]}: an installed database must be up already")
+            tree.remember()
+            self.db.heal()
+        return self.do_tree()
+
+    def do_service_start(self, limit_s: float = 30.0) -> dict[str, Any]:
+        tree = self.db.tree
+        if not isinstance(tree, ServiceTree):
+            raise Refused("an installed service is for scope host with installed")
+        with self.db.lock:
+            self.db.paused = False
+            self.revive(tree, limit_s)
+        return self.do_database_started(limit_s)
 
     def do_await_empty(self, limit_s: float = 5.0) -> dict[str, Any]:
         return {"killed": self.db.await_empty(limit_s)}
@@ -1599,6 +1886,8 @@ class Agent:
             file.seek(offset)
             file.write(base64.b64decode(data))
             os.fchmod(file.fileno(), mode)
+            if self.host is not None and self.host.who:
+                os.fchown(file.fileno(), self.host.who["user"], self.host.who["group"])
         return {}
 
     def do_get(self, path: str, offset: int, bytes: int) -> dict[str, Any]:
@@ -1614,6 +1903,21 @@ class Agent:
                 probe.bind((address, port))
                 return {"port": port}
         raise Refused(f"no free port between {first} and {last} on {address}")
+
+    def do_occupied(self, address: str, ports: list[int]) -> dict[str, Any]:
+        """Which of these ports nobody can listen on here, with who does."""
+        taken = {}
+        for port in ports:
+            with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind((address, port))
+                except OSError as error:
+                    sockets = {f"socket:[{inode}]" for inode in listening(port)}
+                    holders = [each for each in processes().values() if sockets and holds(each.pid, sockets)]
+                    who = ", ".join(f"{each.comm} (pid {each.pid})" for each in holders)
+                    taken[str(port)] = who or str(error.strerror)
+        return {"taken": taken}
 
     def do_heal(self) -> dict[str, Any]:
         return self.heal()

@@ -1,6 +1,6 @@
 """What the harness asks of a place where databases run: `Node`, `Cluster`, and how a database process is described.
 
-A *substrate* (docker, local; ssh later) makes a `Cluster` of `Node`s. On each node one agent
+A *substrate* (docker, local, ssh) makes a `Cluster` of `Node`s. On each node one agent
 (`harness.nodes.agent`, reached through `harness.nodes.agent_client`) does whatever has to be done there; faults talk
 to it through `node.agent`.
 """
@@ -176,6 +176,19 @@ def require_database(node: Node) -> None:
     if not node.db_pids():
         lines = [line.text.strip() for line in node.log_stream() if line.text.strip()]
         raise InfrastructureError(f"{node.name}: the database ended at its start: {' | '.join(lines[-3:])[-600:]}")
+
+
+def program_on(node: Node, program: str, places: str = "", *, way_out: str) -> str:
+    """Where a program is on a host of the user's: the newest one in `places` (globs of directories), else on its PATH.
+
+    way_out: how to get it. Raises InfrastructureError.
+    """
+    search = '{ [ -z "$1" ] || ls -d $1; } 2>/dev/null | sort -V | tail -n 1 | grep . || command -v "$0"'
+    patterns = " ".join(f"{place}/{program}" for place in places.split())
+    try:
+        return node.run("sh", "-c", search, program, patterns).stdout.strip()
+    except CommandFailed:
+        raise InfrastructureError(f"{node.name}: no program {program!r} on host {node.address}: {way_out}") from None
 
 
 def node_named(cluster: Cluster, name: str) -> Node:

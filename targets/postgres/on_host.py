@@ -32,12 +32,14 @@ def install(node: Node, port: int, settings: Sequence[str]) -> str:
     data, password = f"{node.home}/data", secrets.token_hex(16)
     where = ["-p", str(node.port(port)), "-c", f"listen_addresses={node.address}", "-c", "unix_socket_directories="]
     node.install(Database(argv=[postgres, "-D", data, *where, *settings], ports=(port,), data_dir=data))
+    secret = f"{node.home}/password"
+    node.db_run("sh", "-c", 'umask 077; cat > "$0"', secret, stdin=password + "\n")
     node.db_run(
         *(f"{os.path.dirname(postgres)}/initdb", "-D", data, "--username=postgres", "--auth=scram-sha-256"),
-        *("--pwfile=/dev/stdin", "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions"),
-        stdin=password + "\n",
+        *(f"--pwfile={secret}", "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions"),
         timeout_s=INITDB_TIMEOUT_S,
     )
+    node.db_run("rm", "-f", secret)
     with_us = f"host all all {'::/0' if ':' in node.address else '0.0.0.0/0'} scram-sha-256\n"
     node.db_run("sh", "-c", 'cat >> "$0"', f"{data}/pg_hba.conf", stdin=with_us)
     return password
