@@ -10,11 +10,11 @@ import msgspec
 class TestPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What was asked, with every default filled in.
 
-    on: the substrate. image: "" on `local` and ssh. nodes: how many. hosts: which machines (ssh). model: the model judged
-    against, None: what the target claims, or else the workload's own. faults: kinds, in lanes of their own; faults_named:
-    whether the user named them (one that can't be had is then an error). options: the target's, the workload's, the
-    faults' and the substrate's, parsed, by name. rate_hz: ops per second in all, 0: as fast as the sessions go.
-    concurrency: workers. time_s: of the main phase.
+    on: the substrate. image: "" on `local` and ssh. nodes: how many. hosts: which machines (ssh). model: the model
+    judged against, None: what the target claims, or else the workload's own. faults: kinds, in lanes of their own;
+    faults_named: whether the user named them (one that can't be had is then an error). options: the target's, the
+    workload's, the faults' and the substrate's, parsed, by name. rate_hz: ops per second in all, 0: as fast as the
+    sessions go. concurrency: workers. time_s: of the main phase.
     """
 
     __test__ = False
