@@ -27,7 +27,7 @@ from harness.generator import Context, Generator, Pending, unfold
 from harness.op import Op, invoke
 from harness.options import Option
 
-LIMIT_S: Final = 15.0
+LIMIT_S: Final = 30.0
 """How long nodes are asked: longer than the checker lets them differ (`checkers.replicas.convergence.PATIENCE_S`)."""
 PAUSE_NS: Final = 200_000_000
 """Between two rounds, and before a read that failed is repeated; pauses between rounds grow up to `PAUSE_NS_MOST`."""

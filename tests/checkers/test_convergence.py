@@ -17,6 +17,11 @@ from tests.checkers.histories import asked
 NODES = ("n1", "n2", "n3")
 
 
+def judged(ops: list[Op]) -> Any:
+    """With ten seconds' patience."""
+    return Convergence(patience_s=10.0).check(History.from_ops(ops), asked())
+
+
 class Recorder:
     """Records ops at given seconds."""
 
@@ -40,7 +45,7 @@ class Recorder:
 
     @property
     def verdict(self) -> Any:
-        return Convergence().check(History.from_ops(self.ops), asked())
+        return judged(self.ops)
 
 
 def test_all_agree_and_it_is_told_when() -> None:
@@ -143,7 +148,7 @@ def test_sets_differ_by_elements_not_by_order() -> None:
 def test_one_node_has_nothing_to_agree_with() -> None:
     assert Recorder().write(1, 5, 1).read(2, "n1", 5, 1).verdict.verdict == "valid"
     no_nodes = [op.replace(node=None) for op in Recorder().write(1, 5, 1).ops]
-    assert Convergence().check(History.from_ops(no_nodes), asked()).verdict == "unknown"
+    assert judged(no_nodes).verdict == "unknown"
 
 
 @given(st.integers(0, 2**63))
@@ -173,7 +178,7 @@ def test_one_copy_never_diverges_and_a_spoilt_answer_is_seen(seed: int) -> None:
     spoilt = [
         op.replace(value=[5, 98]) if op.type == "ok" and op.node == "n2" and op.time_ns > 19e9 else op for op in run.ops
     ]
-    assert Convergence().check(History.from_ops(spoilt), asked()).verdict == "invalid"
+    assert judged(spoilt).verdict == "invalid"
 
 
 @given(st.integers(0, 2**63))
