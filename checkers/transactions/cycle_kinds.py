@@ -52,11 +52,10 @@ class Timing:
     completed: np.ndarray
     timed: bool
 
-    def ended_before(self, first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(by its session, by realtime): whether each of `first` ended before its fellow in `second` began."""
-        before = (self.status[first] == OK) & (self.completed[first] < self.began[second])
-        session = before & (self.process[first] == self.process[second])
-        return session, before & self.timed
+    def in_session(self, first: int, second: int) -> bool:
+        """Whether the client of two transactions had ended the first before it began the second."""
+        ended = self.status[first] == OK and self.completed[first] < self.began[second]
+        return bool(ended and self.process[first] == self.process[second])
 
 
 def classify(cycle: Cycle) -> tuple[int, int]:

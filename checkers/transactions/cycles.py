@@ -423,13 +423,15 @@ class _Finder:
 
     def _presumes_least(self, step: Step) -> Step:
         knots = self._knots
-        source, target = np.searchsorted(knots.names, [step.source, step.target])
+        source, target = knots.names.searchsorted((step.source, step.target)).tolist()
         begin, end = knots.first[source], knots.first[source + 1]
-        edges = np.flatnonzero((knots.target[begin:end] == target) & (knots.kind[begin:end] < RW))
-        if len(edges):
-            return step_of(self._knots, int(begin + edges[0]))
-        by_session, _ = self._timing.ended_before(np.array([step.source]), np.array([step.target]))
-        return Step(step.source, step.target, PROCESS if by_session[0] else step.kind)
+        parallel = (knots.target[begin:end] == target).nonzero()[0]
+        for place in parallel.tolist():
+            if knots.kind[begin + place] < RW:
+                return step_of(knots, int(begin + place))
+        return Step(
+            step.source, step.target, PROCESS if self._timing.in_session(step.source, step.target) else step.kind
+        )
 
     def _report_pairs(self, kind: int, strength: int, part: _Part) -> np.ndarray:
         """Report the two-transaction cycles of one type, first one for each component; the components that hold one."""

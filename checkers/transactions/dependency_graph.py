@@ -98,39 +98,51 @@ def edges_between(
 def before_all(txns: int, reads: np.ndarray, writes: np.ndarray, txn_of_mop: np.ndarray) -> Graph:
     """rw edges from every read to every write (of other transactions), O(reads + writes) of them.
 
-    The writes stand in a row w1 ... wu. A chain of virtual nodes leads from each place to all later writes, another
-    to all earlier ones; a read of a transaction that is itself in the row goes around its own place. `writes`: one for
-    each transaction.
+    `writes`: one for each transaction.
     """
     if len(reads) * len(writes) <= 4 * (len(reads) + len(writes)):
         return edges_between(txns, RW, np.repeat(reads, len(writes)), np.tile(writes, len(reads)), txn_of_mop)
+    return before_all_of_each(
+        txns, reads, np.zeros(len(reads), np.int64), writes, np.array([0, len(writes)]), txn_of_mop
+    )
+
+
+def before_all_of_each(
+    txns: int, reads: np.ndarray, row: np.ndarray, writes: np.ndarray, start: np.ndarray, txn_of_mop: np.ndarray
+) -> Graph:
+    """The same for several rows of writes at once: r = row[i], read i comes before writes[start[r] : start[r + 1]].
+
+    The writes of a row stand as w1 ... wu. A chain of virtual nodes leads from each place to all later writes, another
+    to all earlier ones; a read of a transaction that is itself in the row goes around its own place. No row is empty.
+    """
     count = len(writes)
-    later = txns + np.arange(count)
+    place = np.arange(count)
+    later = txns + place
     earlier = later + count
-    writer = txn_of_mop[writes]
-    place_of = {int(t): i for i, t in enumerate(writer)}
-    source: list[int] = []
-    target: list[int] = []
-    mops: list[int] = []
-    for read in reads.tolist():
-        place = place_of.get(int(txn_of_mop[read]))
-        ways = [int(later[0])] if place is None else []
-        if place is not None and place + 1 < count:
-            ways.append(int(later[place + 1]))
-        if place is not None and place > 0:
-            ways.append(int(earlier[place - 1]))
-        source += [int(txn_of_mop[read])] * len(ways)
-        target += ways
-        mops += [read] * len(ways)
-    none = np.full(2 * (count - 1), NO_MOP)
+    writer, reader = txn_of_mop[writes], txn_of_mop[reads]
+    name = np.repeat(np.arange(len(start) - 1), np.diff(start)) * txns + writer
+    by_name = np.argsort(name)
+    wanted = row.astype(np.int64) * txns + reader
+    own = by_name[np.minimum(np.searchsorted(name[by_name], wanted), count - 1)]
+    among = name[own] == wanted
+    begin, end = start[row], start[row + 1]
+    onward = np.where(among, own + 1, begin)
+    up, down = onward < end, among & (own > begin)
+    chained = np.ones(count, bool)
+    chained[start[1:] - 1] = False
+    place = place[chained]
+    reading = np.concatenate((reads[up], reads[down]))
+    none = np.full(2 * len(place), NO_MOP)
+    source = (txn_of_mop[reading], later, earlier, later[place], earlier[place + 1])
+    target = (later[onward[up]], earlier[own[down] - 1], writer, writer, later[place + 1], earlier[place])
     return Graph(
         txns,
         txns + 2 * count,
-        np.concatenate([source, later, earlier, later[:-1], earlier[1:]]).astype(np.int32),
-        np.concatenate([target, writer, writer, later[1:], earlier[:-1]]).astype(np.int32),
-        np.concatenate([np.full(len(source), RW), np.full(4 * count - 2, PASS)]).astype(np.int8),
-        np.concatenate([mops, np.full(2 * count, NO_MOP), none]).astype(np.int32),
-        np.concatenate([np.full(len(source), NO_MOP), writes, writes, none]).astype(np.int32),
+        np.concatenate(source).astype(np.int32),
+        np.concatenate(target).astype(np.int32),
+        np.concatenate((np.full(len(reading), RW), np.full(2 * count + len(none), PASS))).astype(np.int8),
+        np.concatenate((reading, np.full(2 * count, NO_MOP), none)).astype(np.int32),
+        np.concatenate((np.full(len(reading), NO_MOP), writes, writes, none)).astype(np.int32),
     )
 
 

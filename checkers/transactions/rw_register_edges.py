@@ -17,7 +17,7 @@ from checkers.transactions.dependency_graph import (
     RW,
     WR,
     Graph,
-    before_all,
+    before_all_of_each,
     edges_between,
     graph_of,
     realtime_edges,
@@ -52,18 +52,26 @@ def _read_from(columns: TxnColumns, txn: np.ndarray, versions: Versions) -> Grap
 def _before_the_first(columns: TxnColumns, txn: np.ndarray, versions: Versions) -> list[Graph]:
     """Reads of the state before any write, to all versions of the key."""
     n = len(columns)
-    rows = versions.start[:-1] + np.arange(len(versions.start) - 1)
-    reads = versions.read_start[rows + 1] - versions.read_start[rows]
     writes = np.diff(versions.start)
-    both = (reads > 0) & (writes > 0)
-    small = both & (reads * writes <= PRODUCT_MAX * (reads + writes))
-    at, to = products(versions.read_start[rows[small]], reads[small], versions.start[:-1][small], writes[small])
-    parts = [edges_between(n, RW, versions.read[at], versions.mop[to], txn)]
-    for key in np.flatnonzero(both & ~small).tolist():
-        row = int(rows[key])
-        first = versions.read[versions.read_start[row] : versions.read_start[row + 1]]
-        _, once = np.unique(txn[first], return_index=True)
-        parts.append(before_all(n, first[once], versions.mop[versions.start[key] : versions.start[key + 1]], txn))
+    keys = np.flatnonzero(writes > 0)
+    rows = versions.start[keys] + keys
+    reads = versions.read_start[rows + 1] - versions.read_start[rows]
+    none = np.zeros(len(keys), np.int64)
+    first, row = products(versions.read_start[rows], reads, np.arange(len(keys)), none + 1)
+    first = versions.read[first]
+    _, once = np.unique(row * n + txn[first], return_index=True)
+    first, row, writes = first[once], row[once], writes[keys]
+    reads = np.bincount(row, minlength=len(keys))
+    small = reads * writes <= PRODUCT_MAX * (reads + writes)
+    at, to = products((np.cumsum(reads) - reads)[small], reads[small], versions.start[keys[small]], writes[small])
+    parts = [edges_between(n, RW, first[at], versions.mop[to], txn)]
+    large = np.flatnonzero(~small)
+    if len(large):
+        writing, _ = products(versions.start[keys[large]], writes[large], none[large], none[large] + 1)
+        start = np.concatenate(([0], np.cumsum(writes[large])))
+        chained = ~small[row]
+        number = np.cumsum(~small) - 1
+        parts.append(before_all_of_each(n, first[chained], number[row[chained]], versions.mop[writing], start, txn))
     return parts
 
 
@@ -100,15 +108,16 @@ def follows(columns: TxnColumns, txn: np.ndarray, versions: Versions) -> tuple[n
 
 def _last_write(columns: TxnColumns, versions: Versions, writes: np.ndarray) -> np.ndarray:
     """The last write of the same transaction to the same key."""
-    result = writes.copy()
-    for place in np.flatnonzero(versions.overwritten[writes]).tolist():
-        mop = int(writes[place])
-        own = np.flatnonzero(versions.previous == mop)
-        while len(own):
-            mop = int(own[0])
-            if columns.function[mop] == WRITE:
-                result[place] = mop
-            own = np.flatnonzero(versions.previous == mop)
+    following = np.full(len(columns.function), NOBODY, np.int64)
+    own = np.flatnonzero(versions.previous >= 0)
+    following[versions.previous[own]] = own
+    result, at = writes.copy(), writes.copy()
+    left = np.flatnonzero(versions.overwritten[writes])
+    while len(left):
+        at[left] = following[at[left]]
+        left = left[at[left] != NOBODY]
+        written = left[columns.function[at[left]] == WRITE]
+        result[written] = at[written]
     return result
 
 
