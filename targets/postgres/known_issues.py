@@ -5,6 +5,7 @@ from __future__ import annotations
 from harness.target import KnownIssue
 
 WRITE_SKEW = ("write-skew", "G2-item", "G2-item-realtime", "G2-item-process", "G2", "G2-realtime", "G2-process")
+LOST = ("lost-write", "not-durable", "lost-update", "lost-element")
 
 KNOWN_ISSUES: tuple[KnownIssue, ...] = (
     KnownIssue(
@@ -36,5 +37,73 @@ KNOWN_ISSUES: tuple[KnownIssue, ...] = (
         workloads=("append",),
         anomalies=WRITE_SKEW[1:],
         options={"isolation": "serializable", "append": "concat", "rows": "insert"},
+    ),
+    KnownIssue(
+        name="serializable: a conflict is lost when a row is inserted and updated in one transaction",
+        sentence=(
+            "Up to 12.3 a SERIALIZABLE transaction's read could miss a conflict with a row that a concurrent"
+            " transaction had inserted and then updated: write skew without any fault. Found by Jepsen, fixed in June"
+            " 2020 in all releases."
+        ),
+        link="https://jepsen.io/analyses/postgresql-12.3",
+        versions=(("9.1", "9.5.23"), ("9.6", "9.6.19"), ("10", "10.14"), ("11", "11.9"), ("12", "12.4")),
+        workloads=("append", "rw-register"),
+        anomalies=WRITE_SKEW[1:],
+        options={"isolation": "serializable"},
+    ),
+    KnownIssue(
+        name="a standby sees commits in another order than its primary",
+        sentence=(
+            "On the primary a commit becomes visible when its backend says so, on a standby in the order of the log."
+            " Two readers, one on each, can disagree on which of two writes came first (long fork): snapshot isolation"
+            " holds on each server, not across them. Known since 2013, seen by Jepsen on 13.15 to 17.4."
+        ),
+        link="https://jepsen.io/analyses/amazon-rds-for-postgresql-17.4",
+        versions=(("9.0", ""),),
+        anomalies=(
+            "long-fork",
+            "G-nonadjacent",
+            "G-nonadjacent-item",
+            "G-nonadjacent-realtime",
+            "G-nonadjacent-item-realtime",
+            "G-nonadjacent-process",
+            "G-nonadjacent-item-process",
+        ),
+        options={"reads": "standby"},
+    ),
+    KnownIssue(
+        name="a commit whose wait for a standby is cancelled can be lost",
+        sentence=(
+            "A client that cancels a COMMIT while it waits for a synchronous standby gets COMMIT with a WARNING: the"
+            " transaction is committed here and visible, and gone when a standby without it is promoted. By design:"
+            " the warning has to be read."
+        ),
+        link="https://paquier.xyz/postgresql-2/track-commit-synchronous",
+        versions=(("9.1", ""),),
+        anomalies=LOST,
+        needs=("failover",),
+        options={"commit_warnings": "ok"},
+    ),
+    KnownIssue(
+        name="asynchronous replication loses acknowledged commits in a failover",
+        sentence=(
+            "With asynchronous replication a commit is acknowledged before any standby has it; what no standby had when"
+            " one is promoted is lost. By design: synchronous_standby_names is for those who need more."
+        ),
+        link="https://www.postgresql.org/docs/current/warm-standby.html#SYNCHRONOUS-REPLICATION",
+        versions=(("9.0", ""),),
+        anomalies=LOST,
+        needs=("failover",),
+        options={"sync": "off"},
+    ),
+    KnownIssue(
+        name="CREATE INDEX and REINDEX CONCURRENTLY leave rows out of the index",
+        sentence=(
+            "In 14.0 to 14.3 VACUUM could remove row versions that a concurrent index build still needed; the index"
+            " then lacks rows, and what is read through it is not all there is."
+        ),
+        link="https://www.postgresql.org/docs/release/14.4/",
+        versions=(("14.0", "14.4"),),
+        needs=("reindex",),
     ),
 )

@@ -81,7 +81,7 @@ def member(
     return Database(
         image=image,
         argv=["bash", "-c", BOTH, "both", "etcd", *(f"--{name}={value}" for name, value in etcd.items())],
-        env={"DATA": DATA, "CONFIG": CONFIG, "PATRONI_LOG_LEVEL": "INFO"},
+        env={"DATA": DATA, "CONFIG": CONFIG, "HOME": DATA, "PATRONI_LOG_LEVEL": "INFO"},
         ports=(5432,),
         data_dir=DATA,
         files={CONFIG: json.dumps(configuration(node, nodes, chosen, settings), indent=1)},
@@ -113,6 +113,7 @@ def configuration(
             "listen": "0.0.0.0:5432",
             "connect_address": f"{node.address}:5432",
             "data_dir": f"{DATA}/pgdata",
+            "pgpass": f"{DATA}/pgpass",
             "authentication": {
                 "superuser": {"username": "postgres"},
                 "replication": {"username": "postgres"},

@@ -28,6 +28,7 @@ from targets.postgres.elements import IdsSessions, SetSessions
 from targets.postgres.embedded import tree_on
 from targets.postgres.failover import Failover
 from targets.postgres.known_issues import KNOWN_ISSUES
+from targets.postgres.operations import Reindex
 from targets.postgres.options import OPTIONS, check
 from targets.postgres.patroni import PATRONI_IMAGE
 from targets.postgres.predicate import PredicateSessions
@@ -74,7 +75,7 @@ class Postgres:
     faults: ClassVar[tuple[str, ...]] = ("partition", "kill", "pause", "clock")
     known_issues = KNOWN_ISSUES
     options: ClassVar[Mapping[str, Option]] = OPTIONS
-    nemeses: ClassVar[tuple[Nemesis, ...]] = (Failover(),)
+    nemeses: ClassVar[tuple[Nemesis, ...]] = (Failover(), Reindex())
 
     def __init__(self, *, image: str, options: Mapping[str, Any], timeouts: Timeouts, workload: str) -> None:
         check(options)
@@ -229,10 +230,7 @@ class Postgres:
             with self.connected(cluster.nodes[0]) as connection:
                 yield connection
             return
-        leader = newest_leader(self.roles(cluster))
-        if leader is None:
-            raise InfrastructureError("no server leads: the workload's tables can't be made")
-        with self.connected(node_named(cluster, leader.name)) as connection:
+        with self.connected(node_named(cluster, self.leader(cluster))) as connection:
             yield connection
             end = int(connection.execute("SELECT pg_current_wal_lsn() - '0/0'").rows[0][0] or 0)
         until = time.monotonic() + SETUP_TIMEOUT_S
@@ -246,6 +244,15 @@ class Postgres:
     def roles(self, cluster: Cluster) -> list[Role]:
         """Who each server says it is; those that don't answer are left out."""
         return replicated.roles_in(self, cluster.nodes)
+
+    def leader(self, cluster: Cluster) -> str:
+        """The server that takes writes; of several the one promoted last. Raises InfrastructureError."""
+        if self.topology == "single":
+            return cluster.nodes[0].name
+        leading = newest_leader(self.roles(cluster))
+        if leading is None:
+            raise InfrastructureError("no server leads")
+        return leading.name
 
     def primaries(self, cluster: Cluster) -> list[str]:
         """The servers that say they lead. Nobody needs to ask the only one."""
