@@ -394,7 +394,7 @@ class _Finder:
             tried += 1
             if tried > TRIED_MAX + 4 * self._limit:
                 break
-            steps = steps_of(self._knots, walks.edge[walks.start[i] : walks.start[i + 1]].tolist())
+            steps = steps_of(self._knots, walks.edge[walks.start[i] : walks.start[i + 1]])
             simple_cycle = simple_part(steps)
             cycle = self._presume_less(simple_cycle)
             if kind == G0 and classify(cycle)[0] != G0:

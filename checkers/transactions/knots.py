@@ -81,17 +81,18 @@ def step_of(knots: Knots, edge: int) -> Step:
     )
 
 
-def steps_of(knots: Knots, edges: list[int]) -> Cycle:
+def steps_of(knots: Knots, edges: np.ndarray) -> Cycle:
     """A closed walk of edges as steps between transactions: what leads through virtual nodes becomes one."""
-    begin = next(i for i, edge in enumerate(edges) if knots.source[edge] < knots.txns)
+    source, target = knots.source[edges], knots.target[edges]
+    begin = int((source < knots.txns).argmax())
+    columns = (knots.names[source], knots.names[target], knots.kind[edges], knots.source_mop[edges])
+    parts = [column.tolist() for column in (*columns, knots.target_mop[edges], target < knots.txns)]
+    walk = list(zip(*parts, strict=True))
     steps: Cycle = []
-    opened: Step | None = None
-    for edge in edges[begin:] + edges[:begin]:
-        step = step_of(knots, edge)
-        if opened is not None:
-            step = Step(opened.source, step.target, opened.kind, opened.source_mop, step.target_mop)
-        opened = step
-        if knots.target[edge] < knots.txns:
-            steps.append(opened)
+    opened: tuple[int, int, int] | None = None
+    for from_, to, kind, source_mop, target_mop, ends in walk[begin:] + walk[:begin]:
+        opened = opened or (from_, kind, source_mop)
+        if ends:
+            steps.append(Step(opened[0], to, opened[1], opened[2], target_mop))
             opened = None
     return steps

@@ -69,7 +69,7 @@ def find_prefix_cycles(knots: Knots, strength: int, limit: int) -> list[PrefixCy
     groups = np.flatnonzero(best >= 0)
     for group in groups[np.argsort(lengths[groups], kind="stable")].tolist():
         walk = edge[np.concatenate(([edges[best[group]]], path[path_start[group] : path_start[group + 1]]))]
-        cycle = simple_part(steps_of(knots, walk[walk >= 0].tolist()))
+        cycle = simple_part(steps_of(knots, walk[walk >= 0]))
         against = sum(step.kind == RW for step in cycle)
         if not against or not is_forbidden(cycle):
             continue
