@@ -9,7 +9,7 @@ from harness.target import Claim
 
 GUARANTEES: Final = "https://cassandra.apache.org/doc/5.0/cassandra/architecture/guarantees.html"
 VIEWS: Final = "https://cassandra.apache.org/doc/5.0/cassandra/developing/cql/mvs.html"
-COUNTERS: Final = "https://cassandra.apache.org/doc/5.0/cassandra/developing/cql/counter-column.html"
+COUNTERS: Final = "https://cassandra.apache.org/doc/5.0/cassandra/developing/cql/types.html"
 
 LWT: Final = "lightweight transactions with linearizable consistency"
 EVENTUAL: Final = Claim(None, "eventual consistency: the write with the highest timestamp wins in the end", GUARANTEES)
@@ -18,7 +18,9 @@ BATCHES: Final = Claim(
 )
 UNLOGGED: Final = Claim(None, "nothing: an unlogged batch is applied in parts", GUARANTEES)
 COUNTER: Final = Claim(
-    None, "counter updates are, by nature, not idempotent: a retry after a timeout may over-count", COUNTERS
+    None,
+    "Counter updates are, by nature, not idempotent; replaying the update may or may not lead to an over count.",
+    COUNTERS,
 )
 VIEW: Final = Claim(
     None, "experimental: each replica of the base keeps its part of the view up to date, in the end", VIEWS

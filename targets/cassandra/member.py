@@ -35,12 +35,13 @@ def settings(options: Mapping[str, Any]) -> dict[str, str]:
     """Settings of cassandra.yaml that differ from the vendor's.
 
     Reads at ONE are answered by the node that was asked, if it holds the row. Counters time out as other writes do, so
-    that a second try fits into an op.
+    that a second try fits into an op. Hints are on disk after a second, from where they are sent every ten seconds.
     """
     return {
         "materialized_views_enabled": "true",
         "dynamic_snitch": "false",
         "counter_write_request_timeout": "2000ms",
+        "hints_flush_period": "1000ms",
         "paxos_variant": str(options["paxos"]),
         "hinted_handoff_enabled": "true" if options["hints"] == "on" else "false",
     }

@@ -2,7 +2,7 @@
 
 One table, `registers (k int PRIMARY KEY, v int)`; a register that was never written has no row.
 
-    read                     SELECT v ... at the level of `reads`
+    read                     SELECT v ... at the level of `reads`; local-read: at ONE
     write, writes=lwt        UPDATE ... SET v = ? WHERE k = ? IF v != -1
     write, writes=quorum...  UPDATE ... SET v = ? WHERE k = ?
     cas, cas=lwt             UPDATE ... SET v = ? WHERE k = ? IF v = ?
@@ -20,7 +20,7 @@ from cassandra import ConsistencyLevel
 
 from harness.op import Op
 from harness.target import DidNotHappen
-from targets.cassandra.sessions import CassandraSession
+from targets.cassandra.sessions import LOCAL_READ, CassandraSession
 
 READ: Final = "SELECT v FROM faultline.registers WHERE k = ?"
 WRITE: Final = "UPDATE faultline.registers SET v = ? WHERE k = ?"
@@ -32,12 +32,13 @@ class RegisterSession(CassandraSession):
     """`read`, `write` and `cas` of one register, see `workloads.register`."""
 
     tables = ("CREATE TABLE IF NOT EXISTS faultline.registers (k int PRIMARY KEY, v int)",)
+    local_reads = True
     probe = "SELECT v FROM faultline.registers WHERE k = -1"
 
     def done(self, op: Op) -> Op:
         key, value = op.value
-        if op.f == "read":
-            rows = self.select(READ, [key])
+        if op.f in ("read", LOCAL_READ):
+            rows = self.select(READ, [key], f=op.f)
             return op.replace(type="ok", value=[key, rows[0]["v"] if rows else None])
         if op.f == "write":
             if self._by_paxos:

@@ -27,18 +27,22 @@ REFUSED_PAUSE_S: Final = 0.5
 SCHEMA_TIMEOUT_S: Final = 60.0
 SCHEMA_TIMEOUTS: Final = Timeouts(op_s=30.0, connect_s=5.0)
 REPLICAS: Final = 3
+LOCAL_READ: Final = "local-read"
+"""A read of the node's own copy: at ONE the node that was asked answers, if it is a replica."""
 
 
 class CassandraSession:
     """One process' connection.
 
     tables: the statements that make what the workload needs. probe: a statement that reads one of them. serial: the
-    plain level that stands for serial reads where there is no Paxos, None where there is.
+    plain level that stands for serial reads where there is no Paxos, None where there is. local_reads: whether it
+    knows LOCAL_READ.
     """
 
     tables: ClassVar[tuple[str, ...]]
     probe: ClassVar[str]
     serial: ClassVar[str | None] = None
+    local_reads: ClassVar[bool] = False
 
     def __init__(self, connection: Connection, context: SessionContext, clock: Clock) -> None:
         options = context.options
@@ -55,7 +59,7 @@ class CassandraSession:
         self._connection.close()
 
     def is_read(self, op: Op) -> bool:
-        return op.f == "read"
+        return op.f in ("read", LOCAL_READ)
 
     def invoke(self, op: Op) -> Op:
         try:
@@ -68,9 +72,10 @@ class CassandraSession:
         """Do it. Raises as `harness.target.Session.invoke` does."""
         raise NotImplementedError
 
-    def select(self, statement: str, values: Sequence[int | None] = ()) -> list[Row]:
-        """Read at the level of reads."""
-        return self._connection.query(statement, values, level=self._read_level)
+    def select(self, statement: str, values: Sequence[int | None] = (), *, f: str = "read") -> list[Row]:
+        """Read at the level of reads; for a LOCAL_READ at ONE."""
+        level = ConsistencyLevel.ONE if f == LOCAL_READ else self._read_level
+        return self._connection.query(statement, values, level=level)
 
     def select_first(self, statement: str, values: Sequence[int | None] = (), *, level: int | None = None) -> list[Row]:
         """The same before a write of the same op: nothing has happened if it fails."""
@@ -96,6 +101,7 @@ class Sessions:
 
     def __init__(self, session: type[CassandraSession]) -> None:
         self._session = session
+        self.local_reads = session.local_reads
         self._clock = Clock()
 
     def setup(self, target: Any, cluster: Cluster) -> None:

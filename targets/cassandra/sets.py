@@ -15,7 +15,7 @@ from typing import Final
 
 from harness.op import Op
 from harness.target import Unknown
-from targets.cassandra.sessions import CassandraSession
+from targets.cassandra.sessions import LOCAL_READ, CassandraSession
 
 READ_ROWS: Final = "SELECT e FROM faultline.elements WHERE s = 0"
 READ_COLUMN: Final = "SELECT v FROM faultline.collections WHERE k = 0"
@@ -28,12 +28,13 @@ class SetSession(CassandraSession):
         "CREATE TABLE IF NOT EXISTS faultline.elements (s int, e int, PRIMARY KEY (s, e))",
         "CREATE TABLE IF NOT EXISTS faultline.collections (k int PRIMARY KEY, v set<int>, mark int)",
     )
+    local_reads = True
     probe = "SELECT e FROM faultline.elements WHERE s = -1"
 
     def done(self, op: Op) -> Op:
         in_rows = self._options["elements"] == "rows"
-        if op.f == "read":
-            rows = self.select(READ_ROWS if in_rows else READ_COLUMN)
+        if op.f in ("read", LOCAL_READ):
+            rows = self.select(READ_ROWS if in_rows else READ_COLUMN, f=op.f)
             found = [row["e"] for row in rows] if in_rows else [e for row in rows for e in row["v"] or ()]
             return op.replace(type="ok", value=found)
         assert op.f == "add", op.f

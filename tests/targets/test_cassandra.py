@@ -14,14 +14,20 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from cassandra import ConsistencyLevel
 
 from harness.nodes.base import Cluster
 from harness.nodes.docker import DockerCluster
 from harness.op import Op, invoke
 from harness.options import with_defaults
+from harness.planning import offered_options
+from harness.registry import find_workload
+from harness.stall import StallGate
 from harness.target import DidNotHappen, SessionContext, Target, Timeouts, Unknown
-from targets.cassandra.connection import HEADER, Clock
-from targets.cassandra.connection import PORT
+from nemeses.base import Setting
+from targets.cassandra.connection import HEADER, PORT, Clock
+from targets.cassandra.member import TOKENS, member, tokens
+from targets.cassandra.nodetool import OPERATIONS
 from targets.cassandra.target import Cassandra
 from tests.e2e.runs import need_docker
 from tests.targets.relay import Relay, Through
@@ -45,7 +51,8 @@ def cluster() -> Iterator[Cluster]:
     need_docker(Cassandra.default_image)
     with DockerCluster(run_id="test-cassandra", nodes=3, image=Cassandra.default_image) as made:
         target().start(made)
-        Cassandra.workloads["register"].setup(target(), made)
+        for factory in Cassandra.workloads.values():
+            factory.setup(target(), made)
         yield made
 
 
@@ -55,8 +62,13 @@ def target(**given: str) -> Cassandra:
 
 
 def session(node: Any, timeouts: Timeouts = USUAL, between: Any = lambda: None, **given: str) -> Any:
-    context = SessionContext(0, timeouts, between, with_defaults(Cassandra.options, given))
-    return Cassandra.workloads["register"].open(target(), node, context)
+    return session_of("register", node, timeouts, between, **given)
+
+
+def session_of(workload: str, node: Any, timeouts: Timeouts = USUAL, between: Any = lambda: None, **given: str) -> Any:
+    offered = offered_options(Cassandra, find_workload(workload), ())
+    context = SessionContext(0, timeouts, between, with_defaults(offered, given))
+    return Cassandra.workloads[workload].open(target(), node, context)
 
 
 def queries(sent: bytes) -> int:
@@ -158,6 +170,211 @@ def test_a_session_is_one_connection_and_an_op_one_request(cluster: Cluster) -> 
         assert (relay.connections, queries(relay.sent)) == (1, 3)
 
 
+def test_every_table_is_without_speculative_retries(cluster: Cluster) -> None:
+    mine = session(cluster.nodes[0])
+    rows = mine._connection.query(
+        "SELECT table_name, speculative_retry, additional_write_policy FROM system_schema.tables"
+        " WHERE keyspace_name = 'faultline'"
+    )
+    assert len(rows) >= 6
+    for row in rows:
+        assert row["speculative_retry"] == row["additional_write_policy"] == "NEVER", row
+
+
+@pytest.mark.parametrize("elements", ["rows", "column"])
+@pytest.mark.parametrize("writes", ["lwt", "quorum", "one", "local-quorum", "all"])
+def test_a_set(cluster: Cluster, elements: str, writes: str) -> None:
+    element = next(keys)
+    mine = session_of("set", cluster.nodes[0], elements=elements, writes=writes)
+    before = mine.invoke(invoke("read")).value
+    assert element not in before
+    assert mine.invoke(invoke("add", element)) == Op("ok", "add", element)
+    for reads in ("serial", "quorum", "all", "local-serial"):
+        other = session_of("set", cluster.nodes[1], elements=elements, reads=reads)
+        assert sorted(other.invoke(invoke("read")).value) == sorted([*before, element])
+
+
+@pytest.mark.parametrize("elements", ["rows", "column"])
+def test_each_node_can_be_asked_for_its_own_copy(cluster: Cluster, elements: str) -> None:
+    """What is written at ALL is in every copy, so each answers alone: two of three nodes are stopped meanwhile."""
+    key, element = next(keys), next(keys)
+    session(cluster.nodes[0], writes="all").invoke(invoke("write", [key, 5]))
+    session_of("set", cluster.nodes[0], elements=elements, writes="all").invoke(invoke("add", element))
+    register = session(cluster.nodes[2])
+    one_set = session_of("set", cluster.nodes[2], elements=elements)
+    assert register.is_read(invoke("local-read", [key, None]))
+    with paused(cluster.nodes[0]), paused(cluster.nodes[1]):
+        assert register.invoke(invoke("local-read", [key, None])).value == [key, 5]
+        assert element in one_set.invoke(invoke("local-read")).value
+    assert {name for name, factory in Cassandra.workloads.items() if factory.local_reads} >= {"register", "set"}
+
+
+def test_an_element_that_is_there_already_proves_nothing(cluster: Cluster) -> None:
+    element = next(keys)
+    mine = session_of("set", cluster.nodes[0])
+    mine.invoke(invoke("add", element))
+    with pytest.raises(Unknown, match="it was there already") as raised:
+        mine.invoke(invoke("add", element))
+    assert not raised.value.lost
+
+
+def test_a_large_set_is_one_answer(cluster: Cluster) -> None:
+    """More rows than drivers fetch at a time: paging would be several requests, at several moments."""
+    node, many = cluster.nodes[0], 6000
+    writer = session_of("set", node, writes="one")._connection
+    first = 500_000_000
+    for begin in range(first, first + many, 1000):
+        rows = "".join(f"INSERT INTO faultline.elements (s, e) VALUES (0, {e}); " for e in range(begin, begin + 1000))
+        writer.query(f"BEGIN UNLOGGED BATCH {rows}APPLY BATCH", level=ConsistencyLevel.ALL)
+    with Relay(*node.endpoint(PORT)) as relay:
+        found = session_of("set", Through(node, relay)).invoke(invoke("read")).value
+        assert set(range(first, first + many)) <= set(found)
+        assert (relay.connections, queries(relay.sent)) == (1, 1)
+
+
+@pytest.mark.parametrize("writes", ["lwt", "one", "all"])
+def test_a_counter(cluster: Cluster, writes: str) -> None:
+    mine = session_of("counter", cluster.nodes[0], writes=writes)
+    before = mine.invoke(invoke("read")).value
+    assert mine.invoke(invoke("add", 5)) == Op("ok", "add", 5)
+    assert mine.invoke(invoke("add", -2)).type == "ok"
+    assert session_of("counter", cluster.nodes[1], reads="all").invoke(invoke("read")).value == before + 3
+
+
+@pytest.mark.parametrize("retries,requests", [("none", 1), ("once", 2)])
+def test_an_add_that_timed_out_is_sent_again_only_if_asked(cluster: Cluster, retries: str, requests: int) -> None:
+    """At ALL, one node stopped for longer than both tries: the server says that it timed out, as long as it waits."""
+    node = cluster.nodes[0]
+    with Relay(*node.endpoint(PORT)) as relay:
+        mine = session_of("counter", Through(node, relay), Timeouts(op_s=20.0), writes="all", retries=retries)
+        with paused(cluster.nodes[1]), pytest.raises(Unknown) as raised:
+            mine.invoke(invoke("add", 1))
+        assert not raised.value.lost, raised.value
+        assert (relay.connections, queries(relay.sent)) == (1, requests)
+
+
+LISTS = [{"max-ops": "4"}, {"max-ops": "1"}]
+
+
+def txn(*micro_ops: list[Any]) -> Op:
+    return invoke("txn", list(micro_ops))
+
+
+@pytest.mark.parametrize("options", LISTS, ids=str)
+def test_a_list(cluster: Cluster, options: dict[str, str]) -> None:
+    key = next(keys)
+    mine, other = (session_of("append", node, **options) for node in cluster.nodes[:2])
+    assert mine.invoke(txn(["r", key, None])).value == [["r", key, []]]
+    assert mine.invoke(txn(["append", key, 1])).value == [["append", key, 1]]
+    assert other.invoke(txn(["append", key, 2], ["r", key, None])).value == [["append", key, 2], ["r", key, [1, 2]]]
+    assert mine.invoke(txn(["r", key, None])).value == [["r", key, [1, 2]]]
+
+
+def test_a_transaction_on_several_lists(cluster: Cluster) -> None:
+    one, two, three = (next(keys) for _ in range(3))
+    mine = session_of("append", cluster.nodes[0])
+    mine.invoke(txn(["append", one, 1]))
+    done = mine.invoke(
+        txn(["r", one, None], ["append", two, 1], ["append", one, 2], ["r", one, None], ["r", three, None])
+    )
+    assert done.value == [
+        ["r", one, [1]],
+        ["append", two, 1],
+        ["append", one, 2],
+        ["r", one, [1, 2]],
+        ["r", three, []],
+    ]
+    assert mine.invoke(txn(["r", two, None], ["r", one, None])).value == [["r", two, [1]], ["r", one, [1, 2]]]
+
+
+@pytest.mark.parametrize("read", [False, True])
+@pytest.mark.parametrize("options", LISTS, ids=str)
+def test_a_list_that_changed_in_between_is_a_conflict(cluster: Cluster, options: dict[str, str], read: bool) -> None:
+    """Whether the transaction appends to that list, or has only read it and appends to another."""
+    key, another = next(keys), next(keys)
+    if read and options["max-ops"] == "1":
+        return
+    other = session_of("append", cluster.nodes[1], **options)
+    interfere = lambda: other.invoke(txn(["append", key, 1]))  # noqa: E731
+    mine = session_of("append", cluster.nodes[0], between=interfere, **options)
+    with pytest.raises(DidNotHappen, match="conflict"):
+        mine.invoke(txn(["r", key, None], ["append", another, 1]) if read else txn(["append", key, 2]))
+    assert other.invoke(txn(["r", key, None])).value == [["r", key, [1]]]
+    assert other.invoke(txn(["r", another, None])).value == [["r", another, []]]
+
+
+def test_lists_without_conditions_lose_nothing_alone(cluster: Cluster) -> None:
+    key, another = next(keys), next(keys)
+    mine = session_of("append", cluster.nodes[0], writes="quorum", reads="quorum")
+    mine.invoke(txn(["append", key, 1], ["append", another, 1]))
+    mine.invoke(txn(["append", key, 2]))
+    assert mine.invoke(txn(["r", key, None], ["r", another, None])).value == [["r", key, [1, 2]], ["r", another, [1]]]
+
+
+@pytest.mark.parametrize("batches", ["logged", "unlogged"])
+def test_a_batch(cluster: Cluster, batches: str) -> None:
+    number = next(keys)
+    mine = session_of("batch", cluster.nodes[0], batches=batches)
+    assert mine.invoke(invoke("write", number)) == Op("ok", "write", number)
+    here, there = session_of("batch", cluster.nodes[1]).invoke(invoke("read")).value
+    assert number in here and number in there
+
+
+def test_a_view(cluster: Cluster) -> None:
+    key = next(keys)
+    mine = session_of("view", cluster.nodes[0], writes="all")
+    for value in (3, 4):
+        assert mine.invoke(invoke("write", [key, value])) == Op("ok", "write", [key, value])
+    until = time.monotonic() + 30
+    while True:
+        base, view = ([row for row in rows if row[0] == key] for rows in mine.invoke(invoke("read")).value)
+        assert base == [[key, 4]]
+        if view == base or time.monotonic() > until:
+            break
+        time.sleep(0.2)
+    assert view == base, "the old entry is gone, the new one is there"
+
+
+SENT = [
+    ("register", {}, invoke("cas", [1, [None, 2]]), 1),
+    ("register", {"cas": "read-write"}, invoke("cas", [2, [None, 2]]), 2),
+    ("set", {}, invoke("add", 400_000_001), 1),
+    ("counter", {}, invoke("add", 1), 1),
+    ("append", {}, txn(["append", 400_000_001, 1], ["r", 400_000_002, None]), 2),
+    ("append", {"max-ops": "1"}, txn(["append", 400_000_003, 1]), 2),
+    ("append", {}, txn(["r", 400_000_004, None], ["r", 400_000_005, None]), 1),
+    ("batch", {}, invoke("write", 400_000_001), 1),
+    ("view", {}, invoke("write", [1, 1]), 1),
+    ("view", {}, invoke("read"), 2),
+]
+
+
+@pytest.mark.parametrize("workload,options,op,requests", SENT, ids=lambda part: str(part)[:40])
+def test_how_many_requests_an_op_is(
+    cluster: Cluster, workload: str, options: dict[str, str], op: Op, requests: int
+) -> None:
+    node = cluster.nodes[0]
+    with Relay(*node.endpoint(PORT)) as relay:
+        session_of(workload, Through(node, relay), **options).invoke(op)
+        assert (relay.connections, queries(relay.sent)) == (1, requests)
+
+
+def test_the_servers_timeout_leaves_time_for_its_answer(cluster: Cluster) -> None:
+    """A write that times out at the node is told before the client gives up."""
+    mine = session(cluster.nodes[0], writes="all")
+    with paused(cluster.nodes[1]), pytest.raises(Unknown) as raised:
+        mine.invoke(invoke("write", [next(keys), 1]))
+    assert not raised.value.lost
+    assert "write timeout" in str(raised.value) and "sent" in str(raised.value)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.kind)
+def test_what_operators_do_is_done(cluster: Cluster, operation: Any) -> None:
+    setting = Setting(cluster, target(), StallGate(), {})
+    assert operation.prove(setting) is None
+    assert operation.perform(setting, cluster.nodes[1])["took_s"] > 0
+
+
 def test_closing_a_session_ends_its_op(cluster: Cluster) -> None:
     mine = session(cluster.nodes[1])
     with paused(cluster.nodes[1]):
@@ -255,6 +472,32 @@ def test_without_a_quorum_writes_are_unknown_until_the_node_knows_it_then_refuse
     assert took_s > 0.4, "a refused client does not ask again at once"
     assert told[0] == "unknown"
     assert set(told) == {"unknown", "refused"}
+
+
+class Spot:
+    def __init__(self, number: int) -> None:
+        self.name, self.address = f"n{number}", f"10.0.0.{number}"
+
+
+def test_a_node_that_joins_again_is_no_seed() -> None:
+    """As a seed it would take its part of the ring empty: a loss of data that nobody but we would have made."""
+    spots: Any = [Spot(number) for number in (1, 2, 3)]
+    options = with_defaults(Cassandra.options, {})
+    first = member(spots, spots[0], run_id="r", image="i", options=options)
+    again = member(spots, spots[0], run_id="r", image="i", options=options, seed=False)
+    assert first.env["CASSANDRA_SEEDS"] == "10.0.0.1,10.0.0.2,10.0.0.3"
+    assert again.env["CASSANDRA_SEEDS"] == "10.0.0.2,10.0.0.3"
+    assert again.data_dir == first.data_dir and again.env["JVM_EXTRA_OPTS"] == first.env["JVM_EXTRA_OPTS"]
+
+
+@pytest.mark.parametrize("nodes", [1, 3, 4, 5])
+def test_the_ring_is_shared_out_evenly(nodes: int) -> None:
+    each = [[int(token) for token in tokens(place, nodes).split(",")] for place in range(nodes)]
+    every = sorted(token for own in each for token in own)
+    assert len(set(every)) == nodes * TOKENS and {len(own) for own in each} == {TOKENS}
+    assert every[0] >= -(2**63) and every[-1] < 2**63
+    steps = {after - before for before, after in itertools.pairwise(every)}
+    assert max(steps) - min(steps) <= 1
 
 
 def test_what_is_claimed_follows_the_options() -> None:

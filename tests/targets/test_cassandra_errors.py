@@ -4,11 +4,11 @@ row is not taken for anything."""
 from __future__ import annotations
 
 import pytest
-from cassandra import ConsistencyLevel
-from cassandra.protocol import ErrorMessage, ServerError, UnavailableErrorMessage
+from cassandra import ConsistencyLevel, WriteType
+from cassandra.protocol import ErrorMessage, ServerError, UnavailableErrorMessage, WriteTimeoutErrorMessage
 
 from harness.target import DidNotHappen, Unknown
-from targets.cassandra.errors import ERRORS, Refused, judged
+from targets.cassandra.errors import ERRORS, WRITE_TIMEOUTS, Refused, judged
 
 
 def unavailable(level: int) -> ErrorMessage:
@@ -26,6 +26,24 @@ def test_each_row_is_what_it_says(code: int) -> None:
 @pytest.mark.parametrize("code", [0x1100, 0x1500, 0x1700, 0x1200])
 def test_what_may_have_been_accepted_is_unknown(code: int) -> None:
     assert isinstance(judged(ErrorMessage(code, "", None), conditional=True), Unknown)
+
+
+@pytest.mark.parametrize("kind", WRITE_TIMEOUTS)
+def test_whatever_was_being_written_when_it_timed_out_is_unknown(kind: int) -> None:
+    """Also a batch whose log timed out: a node that stored the log plays it."""
+    info = {
+        "consistency": ConsistencyLevel.QUORUM,
+        "required_responses": 2,
+        "received_responses": 1,
+        "write_type": kind,
+    }
+    raised = judged(WriteTimeoutErrorMessage(code=0x1100, message="timed out", info=info), conditional=False)
+    assert isinstance(raised, Unknown) and not raised.lost
+    assert WRITE_TIMEOUTS[kind] in str(raised)
+
+
+def test_every_kind_of_write_is_told() -> None:
+    assert set(WRITE_TIMEOUTS) == set(WriteType.value_to_name)
 
 
 def test_unavailable_before_paxos_did_not_happen() -> None:
