@@ -22,12 +22,13 @@ from nemeses.base import Setting
 from nemeses.choose import on_each
 from nemeses.operation import Operation
 from targets.etcd.errors import GatewayError
-from targets.etcd.gateway import CLIENT_PORT, NO_ANSWER, ask
+from targets.etcd.gateway import CLIENT_PORT, NO_ANSWER, ask, range_of
 from targets.etcd.stream import Stream
 
 PATIENCE: Final = Timeouts(op_s=60.0, connect_s=2.0)
 KEPT: Final = (0, 0, 10, 100)
 """How many of the newest revisions a compaction leaves, drawn from these: none is what catches watchers unawares."""
+COMPACTED: Final = "required revision has been compacted"
 DIGEST_BYTES: Final = 32
 """A snapshot ends with the SHA-256 of all before."""
 
@@ -61,9 +62,16 @@ class Compaction(Operation):
         return self._compact(node, 0)
 
     def _compact(self, node: Node, keep: int) -> dict[str, Any]:
-        newest = int(_status(node)["header"]["revision"])
+        """At the revision asked for, or at the newest one where that was compacted before."""
+        newest = int(_asked(node, "/v3/kv/range", range_of("newest", serializable=False))["header"]["revision"])
         revision = max(1, newest - keep)
-        _asked(node, "/v3/kv/compaction", {"revision": str(revision), "physical": True})
+        try:
+            _asked(node, "/v3/kv/compaction", {"revision": str(revision), "physical": True})
+        except InfrastructureError as error:
+            if revision == newest or COMPACTED not in str(error):
+                raise
+            revision = newest
+            _asked(node, "/v3/kv/compaction", {"revision": str(revision), "physical": True})
         return {"revision": revision, "newest": newest}
 
 

@@ -140,9 +140,13 @@ class Sessions:
     def setup(self, target: Any, cluster: Cluster) -> None:
         """Nothing to make: keys come into being when they are written."""
 
+    def made(self, target: Any, gateway: Gateway, context: SessionContext) -> Any:
+        """The session on a gateway that is connected."""
+        return self._make(gateway, context)
+
     def open(self, target: Any, node: Node, context: SessionContext) -> Any:
         host, port = node.endpoint(CLIENT_PORT)
         try:
-            return self._make(Gateway(host, port, context.timeouts), context)
+            return self.made(target, Gateway(host, port, context.timeouts), context)
         except (OSError, http.client.HTTPException) as error:
             raise DidNotHappen(f"{node.name} did not answer: {type(error).__name__}", lost=True) from error

@@ -17,7 +17,9 @@ PAGE: Final = 5_000
 
 
 class SetSession(EtcdSession):
-    """See the module's docstring."""
+    """See the module's docstring. page: how many keys are asked for at once."""
+
+    page = PAGE
 
     def is_read(self, op: Op) -> bool:
         return op.f == "read"
@@ -31,7 +33,7 @@ class SetSession(EtcdSession):
 
     def _read(self) -> list[int]:
         end, elements = after(PREFIX), []
-        request: dict[str, Any] = {"key": encoded(PREFIX), "range_end": end, "keys_only": True, "limit": str(PAGE)}
+        request: dict[str, Any] = {"key": encoded(PREFIX), "range_end": end, "keys_only": True, "limit": str(self.page)}
         if self._serializable:
             request["serializable"] = True
         while True:

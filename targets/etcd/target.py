@@ -26,7 +26,7 @@ from targets.etcd.locks import LockSession
 from targets.etcd.operations import NEMESES
 from targets.etcd.sessions import AppendSession, RegisterSession, Sessions
 from targets.etcd.sets import SetSession
-from targets.etcd.watches import WatchSession
+from targets.etcd.watches import WatchSessions
 
 START_TIMEOUT_S = 60.0
 JOIN_TIMEOUT_S = 60.0
@@ -66,7 +66,7 @@ class Etcd:
         "set-final": Sessions(SetSession),
         "lock": Sessions(LockSession),
         "lease": Sessions(LeaseSession),
-        "watch": Sessions(WatchSession),
+        "watch": WatchSessions(),
     }
     faults: ClassVar[tuple[str, ...]] = ("partition", "kill", "pause", "clock")
     nemeses: ClassVar[tuple[Nemesis, ...]] = NEMESES

@@ -16,12 +16,15 @@ import contextlib
 import http.client
 import time
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
+from harness.errors import InfrastructureError
+from harness.nodes.base import Cluster
 from harness.op import Op
 from harness.target import SessionContext, Unknown
 from targets.etcd.errors import GatewayError, judged
-from targets.etcd.gateway import Gateway, after, decoded, encoded, put_of
-from targets.etcd.sessions import EtcdSession
+from targets.etcd.gateway import NO_ANSWER, Gateway, after, ask, decoded, encoded, put_of, range_of
+from targets.etcd.sessions import EtcdSession, Sessions
 from targets.etcd.stream import Stream
 
 PREFIX: Final = "watch/"
@@ -86,16 +89,17 @@ class Feed:
         revision = int(pair["mod_revision"])
         if self._out_of_order is None and self._events and revision <= self._events[-1][0]:
             self._out_of_order = len(self._events) - 1
-        key = int(decoded(pair["key"]).removeprefix(PREFIX))
-        self._events.append([revision, key, int(decoded(pair.get("value", "")))])
+        key, text = int(decoded(pair["key"]).removeprefix(PREFIX)), decoded(pair.get("value", ""))
+        self._events.append([revision, key, int(text) if text else None])
         self.newest = max(self.newest, revision)
 
 
 class WatchSession(EtcdSession):
-    """See the module's docstring."""
+    """See the module's docstring. earliest: the run's first revision; what was before is none of its watchers'."""
 
-    def __init__(self, gateway: Gateway, context: SessionContext) -> None:
+    def __init__(self, gateway: Gateway, context: SessionContext, earliest: int = 1) -> None:
         super().__init__(gateway, context)
+        self._earliest = earliest
         self._feed: Feed | None = None
 
     def is_read(self, op: Op) -> bool:
@@ -112,7 +116,7 @@ class WatchSession(EtcdSession):
         if last < begin:
             return op.replace(type="ok", value=[watcher, begin, [], begin])
         try:
-            events = self._follow(begin, last)
+            events = self._follow(max(begin, self._earliest), last)
         except Compacted as compacted:
             self._drop()
             if compacted.revision <= begin:
@@ -174,3 +178,27 @@ class WatchSession(EtcdSession):
         if feed is not None:
             with contextlib.suppress(OSError):
                 feed.close()
+
+
+class WatchSessions(Sessions):
+    """Their SessionFactory: it remembers at which revision the run began, on a cluster that was there before."""
+
+    def __init__(self) -> None:
+        super().__init__(WatchSession)
+        self._earliest: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
+
+    def setup(self, target: Any, cluster: Cluster) -> None:
+        """Raises InfrastructureError when no member says where the history is."""
+        said: Exception | None = None
+        for node in cluster.nodes:
+            try:
+                answer = ask(node, "/v3/kv/range", range_of(PREFIX, serializable=False), target.timeouts)
+            except NO_ANSWER as error:
+                said = error
+                continue
+            self._earliest[target] = int(answer["header"]["revision"]) + 1
+            return
+        raise InfrastructureError(f"no member answers: {said}")
+
+    def made(self, target: Any, gateway: Gateway, context: SessionContext) -> WatchSession:
+        return WatchSession(gateway, context, self._earliest.get(target, 1))
