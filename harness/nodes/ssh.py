@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import re
+import shlex
 import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -153,9 +154,15 @@ class SshCluster:
             )
         if self.options["start"]:
             return ["sh", "-c", self.options["start"]]
-        if not node.facts.systemctl:
+        if not node.facts.systemd:
             raise InfrastructureError(
-                f"host {node.host}: it has no systemctl: say how the database is started, OPTS=start=COMMAND"
+                f"host {node.host}: systemd does not run there: say how the database is started, OPTS=start=COMMAND"
+            )
+        rc, _, _ = node.connection.run(shlex.join(["systemctl", "cat", "--", self._service]))
+        if rc != 0:
+            raise InfrastructureError(
+                f"host {node.host}: systemd has no unit {self._service!r} there: name it, OPTS=service=UNIT, "
+                "or say how it is started, OPTS=start=COMMAND"
             )
         return ["systemctl", "start", self._service]
 

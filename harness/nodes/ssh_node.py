@@ -25,7 +25,7 @@ PYTHON_LEAST = (3, 9)
 
 LOOK = r"""
 echo "uid=$(id -u)"; echo "user=$(id -un)"; echo "came=$SSH_CONNECTION"; echo "system=$(uname -srm)"
-command -v systemctl > /dev/null 2>&1 && echo systemctl=yes
+[ -d /run/systemd/system ] && echo systemd=yes
 command -v python3 > /dev/null 2>&1 && echo "python=$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
 if [ "$(id -u)" != 0 ]; then
     if command -v sudo > /dev/null 2>&1; then echo "sudo=$(sudo -n python3 -c 'print("works")' 2>&1 | tail -n 1)"
@@ -48,7 +48,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     system: str
     python: str
     sudo: str
-    systemctl: bool
+    systemd: bool
 
     @property
     def root(self) -> bool:
@@ -82,7 +82,7 @@ def look(connection: Connection) -> Facts:
         system=said.get("system", ""),
         python=python,
         sudo=said.get("sudo", ""),
-        systemctl="systemctl" in said,
+        systemd="systemd" in said,
     )
 
 
