@@ -115,7 +115,7 @@ class Sessions:
         with target.at_primary(cluster) as driver:
             database = driver.client[DATABASE].with_options(write_concern=WriteConcern(w="majority"))
             database.drop_collection(self._collection)
-            database.create_collection(self._collection)
+            database.create_collection(self._collection, check_exists=False)
             if documents := self._documents(target.chosen):
                 database[self._collection].insert_many(documents)
 

@@ -98,8 +98,11 @@ def before_commit(error: BaseException) -> BaseException:
 
 
 def at_commit(error: BaseException) -> BaseException:
-    """The same for an error in answer to commitTransaction."""
-    known = _without_answer(error) or _write_concern(error)
+    """The same for an error in answer to commitTransaction; where there is no answer, nobody knows."""
+    silent = _without_answer(error)
+    if silent is not None:
+        return Unknown(f"commitTransaction: {silent}", lost=True)
+    known = _write_concern(error)
     if known is not None:
         return known
     row = row_of(error)
@@ -139,4 +142,5 @@ def _write_concern(error: BaseException) -> BaseException | None:
     if not isinstance(error, errors.WriteConcernError):
         return None
     row = ERRORS.get(error.code or 0)
-    return Unknown(f"{error.code} {row.name if row else 'write concern error'}: written, not confirmed", lost=False)
+    name, lost = (row.name, row.lost) if row else ("write concern error", False)
+    return Unknown(f"{error.code} {name}: written, not confirmed", lost=lost)

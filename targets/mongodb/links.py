@@ -124,9 +124,9 @@ class Link:
 
     def exchange_times(self) -> None:
         """Each of two causal sessions hears what the other has seen."""
-        if len(self._sessions) < 2:
+        if not self._causal or self.reads is self.writes:
             return
-        one, other = self._sessions.values()
+        one, other = self.session(self.writes), self.session(self.reads)
         for source, goal in ((one, other), (other, one)):
             if source.cluster_time is not None:
                 goal.advance_cluster_time(source.cluster_time)
