@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from harness.errors import InfrastructureError
 from harness.nodes.base import CommandFailed, Database, Node
+from targets.cassandra import nodetool
 from targets.cassandra.connection import PORT
 
 STORAGE_PORT: Final = 7000
@@ -86,11 +87,11 @@ def member(
 
 
 def decommission(node: Node, *, force: bool) -> None:
-    """The node hands its data to the others and leaves. Raises CommandFailed.
+    """The node hands its data to the others and leaves. Raises InfrastructureError.
 
     force: also where the others are fewer than the replicas that a keyspace asks for.
     """
-    node.db_run("nodetool", "decommission", *(["--force"] if force else []), timeout_s=LEAVE_TIMEOUT_S)
+    nodetool.run(node, "decommission", *(["--force"] if force else []), timeout_s=LEAVE_TIMEOUT_S)
 
 
 def empty(node: Node) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from typing import Any, Final
 
-from harness.nodes.base import Node
+from harness.errors import InfrastructureError
+from harness.nodes.base import CommandFailed, Node
 from nemeses.base import Setting
 from nemeses.operation import Operation
 
-KEYSPACE: Final = "faultline"
 TIMEOUT_S: Final = 180.0
 
 
@@ -20,10 +20,20 @@ class Nodetool(Operation):
         self.kind, self._command = kind, command
 
     def perform(self, setting: Setting, node: Node) -> dict[str, Any]:
-        """Raises CommandFailed, also where the node is down."""
+        """Raises InfrastructureError, also where the node is down."""
         began = time.monotonic()
-        node.db_run("nodetool", *self._command, timeout_s=TIMEOUT_S)
+        run(node, *self._command, timeout_s=TIMEOUT_S)
         return {"took_s": round(time.monotonic() - began, 3)}
+
+
+def run(node: Node, *command: str, timeout_s: float) -> None:
+    """One nodetool command. Raises InfrastructureError with the first of what it said; the rest is a stack trace."""
+    try:
+        node.db_run("nodetool", *command, timeout_s=timeout_s)
+    except CommandFailed as error:
+        said = [line.strip() for line in error.output.splitlines() if line.strip()]
+        what = "timed out" if error.rc is None else f"ended with {error.rc}"
+        raise InfrastructureError(f"{node.name}: nodetool {' '.join(command)} {what}: {' '.join(said[:2])}") from error
 
 
 FLUSH: Final = Nodetool("flush", "flush")

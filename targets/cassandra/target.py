@@ -17,7 +17,7 @@ from cassandra import ConsistencyLevel
 from cassandra.protocol import ErrorMessage
 
 from harness.errors import InfrastructureError
-from harness.nodes.base import Cluster, CommandFailed, Node, require_database
+from harness.nodes.base import Cluster, Node, require_database
 from harness.options import Option
 from harness.target import Claim, DidNotHappen, KnownIssue, SessionFactory, Timeouts, Unknown
 from nemeses.base import Nemesis
@@ -94,7 +94,7 @@ class Cassandra:
             return
         try:
             decommission(node, force=len(others) < REPLICAS)
-        except CommandFailed:
+        except InfrastructureError:
             if any(node.address in self._members(other) for other in others):
                 raise
         for other in others:

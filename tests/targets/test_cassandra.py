@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from cassandra import ConsistencyLevel
 
+from harness.errors import InfrastructureError
 from harness.nodes.base import Cluster
 from harness.nodes.docker import DockerCluster
 from harness.op import Op, invoke
@@ -27,7 +28,7 @@ from harness.target import DidNotHappen, SessionContext, Target, Timeouts, Unkno
 from nemeses.base import Setting
 from targets.cassandra.connection import HEADER, PORT, Clock
 from targets.cassandra.member import TOKENS, member, tokens
-from targets.cassandra.nodetool import OPERATIONS
+from targets.cassandra.nodetool import OPERATIONS, run
 from targets.cassandra.target import Cassandra
 from tests.e2e.runs import need_docker
 from tests.targets.relay import Relay, Through
@@ -472,6 +473,12 @@ def test_without_a_quorum_writes_are_unknown_until_the_node_knows_it_then_refuse
     assert took_s > 0.4, "a refused client does not ask again at once"
     assert told[0] == "unknown"
     assert set(told) == {"unknown", "refused"}
+
+
+def test_a_command_that_fails_says_why_in_a_line(cluster: Cluster) -> None:
+    with pytest.raises(InfrastructureError, match=r"n1: nodetool flush nosuch ended with .*nosuch") as raised:
+        run(cluster.nodes[0], "flush", "nosuch", timeout_s=60)
+    assert len(str(raised.value)) < 400
 
 
 class Spot:
