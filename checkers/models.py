@@ -11,8 +11,10 @@ implies. Every isolation level exists in three strengths: plain (any order that 
 or `-realtime` variant of each cycle that the plain one forbids.
 
 Beside them stand the guarantees for one client's session, which know no transactions (D. Terry et al., Session
-Guarantees for Weakly Consistent Replicated Data, 1994), PRAM, which is the first three of them, and causal, which is
-all four (J. Brzezinski et al., From Session Causality to Causal Consistency, 2004).
+Guarantees for Weakly Consistent Replicated Data, 1994), PRAM, which gives the first three of them together, and causal
+memory, which gives all four (J. Brzezinski et al., From Session Causality to Causal Consistency, 2004). Both give more:
+one order for each client, of its reads and all writes. Causal consistency of transactions as Cerone et al. define it
+lets one order of all writes overrule what a client saw, and so implies the four guarantees, and not PRAM.
 
 Sources: A. Adya, Weak Consistency (1999); P. Bailis et al., Highly Available Transactions (2013); A. Cerone et al.,
 A Framework for Transactional Consistency Models (2015) and Algebraic Laws for Weak Consistency (2017); Elle (2020),
@@ -156,7 +158,7 @@ GUARANTEES: dict[str, tuple[str, ...]] = {
     "PRAM": ("read-your-writes", "monotonic-reads", "monotonic-writes"),
     "causal": ("PRAM", "writes-follow-reads"),
 }
-"""The session guarantees, and what is made of them; an anomaly of the same name breaks each of the first four."""
+"""The session guarantees, and what implies them; an anomaly of the same name breaks each of the first four."""
 
 _SESSION, _STRONG = "strong-session-", "strong-"
 STRICT = "strict-serializable"
@@ -210,7 +212,8 @@ def _implications() -> dict[str, tuple[str, ...]]:
         table[_SESSION + level] = (level, *(_SESSION + below for below in weaker))
         table[_strong(level)] = (_SESSION + level, *(_strong(below) for below in weaker))
     table |= GUARANTEES
-    table[_SESSION + "causal-cerone"] += ("causal",)
+    table[_SESSION + "parallel-snapshot-isolation"] += ("causal",)
+    table[_SESSION + "causal-cerone"] += ("monotonic-reads", "monotonic-writes", "writes-follow-reads")
     table[_SESSION + "read-atomic"] += ("read-your-writes",)
     return table
 
@@ -223,7 +226,7 @@ def _proscriptions() -> dict[str, frozenset[str]]:
         table[_strong(level)] = frozenset(anomaly + "-realtime" for anomaly in cyclic)
     table[_STRONG + "read-atomic"] |= {"stale-read"}
     table |= {name: frozenset((name, *NO_EXECUTION)) for name in GUARANTEES if not GUARANTEES[name]}
-    table |= {"PRAM": frozenset(), "causal": frozenset(("session-causality",))}
+    table |= {"PRAM": frozenset(("PRAM-violation",)), "causal": frozenset(("session-causality",))}
     return table
 
 

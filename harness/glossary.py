@@ -525,6 +525,13 @@ ANOMALIES: dict[str, Term] = {
             as_noun="write seen without what was read before it",
         ),
         Term(
+            "PRAM-violation",
+            "No order for one client",
+            "What one client saw fits no order of all writes in which each client's own writes and reads keep theirs.",
+            "An answer is there before its question, or a value before it was written.",
+            as_noun="client that saw one client's writes out of order",
+        ),
+        Term(
             "session-causality",
             "Effect without cause",
             "A client saw a write and missed another that had come before it, in the eyes of the client that made it.",

@@ -86,7 +86,7 @@ def _all_breaks(
 ) -> tuple[tuple[np.ndarray, ...], list[Broken]]:
     """(columns of those in keys whose reads agree: see `_breaks`; those in the other keys)."""
     number = small_numbers(columns.process)
-    ordered = _orderly(number, columns.began, columns.completed)
+    ordered = orderly(number, columns.began, columns.completed)
     in_order = _breaks(
         versions.start,
         versions.length,
@@ -119,7 +119,7 @@ def _cases(
 
 
 @njit(cache=True)
-def _orderly(process, began, completed):
+def orderly(process, began, completed):
     """bool[processes]: whose transactions do not overlap. Transactions come in the order in which they began."""
     count = 0
     for txn in range(len(process)):

@@ -44,6 +44,7 @@ from checkers.transactions.rw_register_knots import (
     with_sources,
 )
 from checkers.transactions.rw_register_levels import LevelJudge
+from checkers.transactions.rw_register_sessions import SessionJudge
 from checkers.transactions.rw_register_values import ValueAnomalies
 from checkers.transactions.rw_register_versions import Versions, versions_of
 from checkers.transactions.rw_register_witness import NEVER
@@ -165,6 +166,60 @@ class _Search:
         return min(self._deadline, now + max(IN_PASSING_S[len(columns) > SMALL], now - self._begun))
 
 
+class _Weaker:
+    """The levels and promises that cycles don't name.
+
+    found: what breaks them. reasons: why the model that is asked for is not decided.
+    """
+
+    def __init__(
+        self,
+        columns: TxnColumns,
+        txn: np.ndarray,
+        versions: Versions,
+        options: CheckOptions,
+        deadline: float,
+        search: _Search,
+    ) -> None:
+        self._columns, self._txn, self._versions = columns, txn, versions
+        self._limit = options.max_shown
+        self._deadline = deadline
+        self._search = search
+        self.found: list[Found] = []
+        self.reasons: list[str] = []
+
+    def judge(self, model: str, evidence: set[str], order: np.ndarray, unwritten_is_initial: bool) -> None:
+        """Ask all that is open. evidence: what was found before. order: the versions, in an order that is likely."""
+        small = len(self._columns) <= SMALL
+        in_passing = self._search.in_passing(self._columns)
+        judge = LevelJudge(
+            self._columns,
+            self._txn,
+            self._versions,
+            order,
+            self._limit,
+            whole=small,
+            unwritten_is_initial=unwritten_is_initial,
+        )
+        doubted = bool(self._search.reasons)
+        levels = judge.judged(evidence, model, doubted=doubted, deadline=self._deadline, in_passing=in_passing)
+        self.found += levels.found
+        if levels.kept:
+            return
+        evidence = evidence | {name for part in levels.found for name in part.evidence}
+        asked = model in models.GUARANTEES
+        weakest = models.stand_in("causal", registers=True)
+        if (asked and doubted) or ((small or asked) and any(models.counts_against(name, weakest) for name in evidence)):
+            until = self._deadline if asked else in_passing
+            sessions = SessionJudge(self._columns, self._txn, self._versions, self._limit).judged(evidence, until)
+            self.found += sessions.found
+            if asked:
+                self.reasons = [why for name, why in sessions.undecided.items() if name in models.weaker(model)]
+                return
+        left_open = models.left_open(model, evidence, registers=True)
+        self.reasons = levels.reasons or [*self._search.reasons, *([left_open] if left_open else [])]
+
+
 def _timing(columns: TxnColumns) -> Timing:
     return Timing(columns.status, columns.process, columns.began, columns.completed, columns.timed)
 
@@ -203,27 +258,10 @@ class RwRegister:
             search = _Search(columns, txn, versions, exact, options, deadline)
             search.everything(columns, txn, versions, evidence)
         found += search.found
-        evidence = {name for part in found for name in part.evidence}
-        levels = LevelJudge(
-            columns,
-            txn,
-            versions,
-            order,
-            options.max_shown,
-            whole=len(columns) <= SMALL,
-            unwritten_is_initial=unwritten_is_initial,
-        ).judged(
-            evidence,
-            model,
-            doubted=bool(search.reasons),
-            deadline=deadline,
-            in_passing=search.in_passing(columns),
-        )
-        found += levels.found
-        if not levels.kept:
-            left_open = models.left_open(model, evidence, registers=True)
-            reasons += levels.reasons or [*search.reasons, *([left_open] if left_open else [])]
-        return txn_verdict(self.name, columns, model, found, search.cycles, reasons)
+        weaker = _Weaker(columns, txn, versions, options, deadline, search)
+        weaker.judge(model, {name for part in found for name in part.evidence}, order, unwritten_is_initial)
+        found += weaker.found
+        return txn_verdict(self.name, columns, model, found, search.cycles, reasons + weaker.reasons)
 
     @staticmethod
     def _reasons(columns: TxnColumns, versions: Versions, model: str) -> list[str]:

@@ -11,11 +11,18 @@ from checkers.transactions.dependency_graph import RW, WR, WW
 from checkers.transactions.polygraph_question import Conflict, Link
 from checkers.transactions.rw_register_versions import INITIAL, NOBODY, Versions
 from checkers.transactions.rw_register_wording import Names, shown
-from checkers.transactions.txn_columns import TxnColumns
+from checkers.transactions.txn_columns import WRITE, TxnColumns
 from harness.history import OK
 from harness.verdict import Anomaly
 
 STEPS_SHOWN_MAX = 8
+_PROMISES = {
+    "read-your-writes": "A client that reads after its own write sees that, or a later one",
+    "monotonic-reads": "A client that reads again sees what it saw before, or a later write",
+    "writes-follow-reads": "What a client writes comes after what it had read",
+    "PRAM-violation": "A client sees all writes in some order that keeps each client's own",
+    "session-causality": "A client sees all writes in some order in which none comes before what led to it",
+}
 
 
 class Explainer(CycleExplainer):
@@ -52,6 +59,47 @@ class Explainer(CycleExplainer):
             key=columns.keys[keys[0]] if len(keys) == 1 else None,
             sub_history=self._records(set(txns), []),
         )
+
+    def of_a_session(self, type_: str, reads: list[int], others: list[int]) -> Anomaly:
+        """What a client's reads show of a promise to it. reads, others: micro-ops; the first read is told first."""
+        columns = self._columns
+        txns = list(dict.fromkeys(int(self._txn[mop]) for mop in [*reads, *others]))
+        names = Names(columns, txns)
+        told = dict.fromkeys(
+            f"{names.full(int(self._txn[mop]))} of process {columns.process[self._txn[mop]]} {self._did(mop, names)}"
+            for mop in [*reads, *others]
+        )
+        return Anomaly(
+            type=type_,
+            ops=sorted(int(columns.op[txn]) for txn in txns),
+            sentence=f"{_PROMISES[type_]}; no order of the writes of {names.key(reads[0])} keeps that: "
+            f"{'; '.join(told)}.",
+            key=columns.keys[columns.key[reads[0]]],
+            sub_history=self._records(set(txns), []),
+        )
+
+    def of_micro_ops(self, type_: str, steps: list[Step]) -> Anomaly:
+        """Steps that lead between micro-ops: in every order of the writes some of them contradict each other."""
+        columns = self._columns
+        mops = sorted({step.source for step in steps} | {step.target for step in steps})
+        txns = list(dict.fromkeys(int(self._txn[mop]) for mop in mops))
+        names = Names(columns, txns)
+        told = [
+            f"{names.full(txn)} of process {columns.process[txn]} "
+            + ", then ".join(self._did(mop, names) for mop in mops if self._txn[mop] == txn)
+            for txn in txns
+        ]
+        return Anomaly(
+            type=type_,
+            ops=sorted(int(columns.op[txn]) for txn in txns),
+            sentence=f"{_PROMISES[type_]}; no order of the writes explains what was read: {'; '.join(told)}.",
+            sub_history=self._records(set(txns), []),
+        )
+
+    def _did(self, mop: int, names: list_append_wording.Names) -> str:
+        if self._columns.function[mop] == WRITE:
+            return f"wrote {self._written(names, mop)}"
+        return f"read {names.read(mop)}"
 
     def _why(self, step: Step, names: list_append_wording.Names) -> str:
         first, second = names.short(step.source), names.short(step.target)
