@@ -226,7 +226,10 @@ class HasLeaders(Protocol):
 
 @runtime_checkable
 class HasMembership(Protocol):
-    """A target whose nodes can leave the database's cluster and join it again while it works."""
+    """A target whose nodes can leave the database's cluster and join it again while it works.
+
+    Also `membership_nodes: ClassVar[int]`, how many nodes there must be for one to leave, where that is not 3.
+    """
 
     def leave(self, cluster: Cluster, node: Node) -> None:
         """Take the node out through the others, stop it, remove its data. Raises InfrastructureError."""

@@ -27,8 +27,8 @@ class Membership:
         """Whether there are nodes enough that one can leave; trying it would move data for minutes."""
         if not isinstance(setting.target, HasMembership):
             return f"target {setting.target.name!r} has no members that leave and join"
-        count = len(setting.cluster.nodes)
-        return None if count >= LEAST_NODES else f"{count} node(s) are too few for one to leave (NODES={LEAST_NODES})"
+        count, least = len(setting.cluster.nodes), getattr(setting.target, "membership_nodes", LEAST_NODES)
+        return None if count >= least else f"{count} node(s) are too few for one to leave (NODES={least})"
 
     def plan(self, setting: Setting, rng: random.Random) -> tuple[list[str], dict[str, Any]]:
         return [rng.choice([node.name for node in setting.cluster.nodes])], {}

@@ -86,12 +86,13 @@ def member(
     )
 
 
-def decommission(node: Node, *, force: bool) -> None:
+def decommission(node: Node) -> None:
     """The node hands its data to the others and leaves. Raises InfrastructureError.
 
-    force: also where the others are fewer than the replicas that a keyspace asks for.
+    Never by force, which would be needed where the others are fewer than the replicas that are asked for: what only the
+    leaving node and one other hold, and a quorum was told of, would then be in one copy of three.
     """
-    nodetool.run(node, "decommission", *(["--force"] if force else []), timeout_s=LEAVE_TIMEOUT_S)
+    nodetool.run(node, "decommission", timeout_s=LEAVE_TIMEOUT_S)
 
 
 def empty(node: Node) -> None:

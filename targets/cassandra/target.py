@@ -47,6 +47,7 @@ class Cassandra:
     substrates: ClassVar[tuple[str, ...]] = ("docker",)
     default_image: ClassVar[str] = "cassandra:5.0"
     default_nodes: ClassVar[int] = 3
+    membership_nodes: ClassVar[int] = REPLICAS + 1
     default_workload: ClassVar[str] = "register"
     options: ClassVar[Mapping[str, Option]] = OPTIONS
     workloads: ClassVar[Mapping[str, SessionFactory]] = {
@@ -89,23 +90,19 @@ class Cassandra:
 
     def leave(self, cluster: Cluster, node: Node) -> None:
         """Decommission the node, stop it, and leave nothing on its disk."""
-        others = [each for each in cluster.nodes if each is not node and each.name not in self._left]
         if node.name in self._left:
             return
         try:
-            decommission(node, force=len(others) < REPLICAS)
+            decommission(node)
         except InfrastructureError:
-            if any(node.address in self._members(other) for other in others):
+            if not self._gone(cluster, node):
                 raise
-        for other in others:
-            self._await(other, START_TIMEOUT_S, f"it still knows {node.name}", lambda rows: _without(rows, node), PEERS)
-        self._left.add(node.name)
-        node.stop_db()
-        empty(node)
-        self._install(cluster, node, seed=False)
+        self._empty(cluster, node)
 
     def join(self, cluster: Cluster, node: Node) -> None:
         """Start a node that has left, empty, and wait until it has its data; then restart it as it was at first."""
+        if self._gone(cluster, node):
+            self._empty(cluster, node)
         if node.name not in self._left:
             return
         everyone = {each.address for each in cluster.nodes if each is node or each.name not in self._left}
@@ -117,6 +114,19 @@ class Cassandra:
         self._left.discard(node.name)
         node.start_db()
         self.await_node(node, START_TIMEOUT_S)
+
+    def _empty(self, cluster: Cluster, node: Node) -> None:
+        """A node that is no member any more: stopped, its data gone, and whoever starts it, it fetches them anew."""
+        node.stop_db()
+        empty(node)
+        self._install(cluster, node, seed=False)
+        self._left.add(node.name)
+
+    def _gone(self, cluster: Cluster, node: Node) -> bool:
+        """Whether others answer, and all of these say that it is no member. In doubt it is one: it would be emptied."""
+        told = [self._members(other) for other in cluster.nodes if other is not node and other.name not in self._left]
+        known = [members for members in told if members is not None]
+        return bool(known) and not any(node.address in members for members in known)
 
     def _install(self, cluster: Cluster, node: Node, *, seed: bool = True) -> None:
         node.install(
@@ -143,12 +153,12 @@ class Cassandra:
 
         self._await(node, timeout_s, "it does not know all others, or their schema", complete, PEERS)
 
-    def _members(self, node: Node) -> set[str]:
-        """Addresses of the others that a node takes for members; none where it does not answer."""
+    def _members(self, node: Node) -> set[str] | None:
+        """Addresses of the others that a node takes for members; None where it does not answer."""
         try:
             return {str(row["peer"]) for row in self._ask(node, PEERS)}
         except (OSError, ErrorMessage, DidNotHappen, Unknown):
-            return set()
+            return None
 
     def _await(
         self,
@@ -189,10 +199,6 @@ class Cassandra:
 
 
 PEERS = "SELECT peer, tokens, schema_version FROM system.peers_v2"
-
-
-def _without(rows: list[Row], node: Node) -> bool:
-    return node.address not in {str(row["peer"]) for row in rows}
 
 
 def _left(deadline_s: float) -> float:

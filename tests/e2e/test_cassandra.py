@@ -29,7 +29,7 @@ def test_acknowledged_elements_outlive_a_member_that_leaves_and_joins(tmp_path: 
         tmp_path,
         *CASSANDRA,
         *("--workload", "set-final", "--faults", "membership,flush,compact,repair,cleanup", "--time", "40"),
-        *("--rate", "40", "--opts", "writes=quorum,reads=all"),
+        *("--nodes", "4", "--rate", "40", "--opts", "writes=quorum,reads=all"),
     )
     assert_clean(ran, oks=100, fs=("add",), faults=("membership", "flush", "compact", "repair", "cleanup"))
 

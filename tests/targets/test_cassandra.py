@@ -22,7 +22,7 @@ from harness.nodes.docker import DockerCluster
 from harness.op import Op, invoke
 from harness.options import with_defaults
 from harness.planning import offered_options
-from harness.registry import find_workload
+from harness.registry import find_nemesis, find_workload
 from harness.stall import StallGate
 from harness.target import DidNotHappen, SessionContext, Target, Timeouts, Unknown
 from nemeses.base import Setting
@@ -473,6 +473,16 @@ def test_without_a_quorum_writes_are_unknown_until_the_node_knows_it_then_refuse
     assert took_s > 0.4, "a refused client does not ask again at once"
     assert told[0] == "unknown"
     assert set(told) == {"unknown", "refused"}
+
+
+def test_three_nodes_are_too_few_for_one_to_leave(cluster: Cluster) -> None:
+    """Nothing happens to any of them: Cassandra itself refuses."""
+    said = find_nemesis("membership", Cassandra).prove(Setting(cluster, target(), StallGate(), {}))
+    assert said is not None and "NODES=4" in said
+    with pytest.raises(InfrastructureError, match="replication factor"):
+        target().leave(cluster, cluster.nodes[1])
+    target().join(cluster, cluster.nodes[1])
+    assert session(cluster.nodes[1]).invoke(invoke("read", [next(keys), None])).type == "ok"
 
 
 def test_a_command_that_fails_says_why_in_a_line(cluster: Cluster) -> None:
