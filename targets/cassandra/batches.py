@@ -33,6 +33,6 @@ class BatchSession(CassandraSession):
         assert op.f == "write", op.f
         number = int(op.value)
         inserts = "".join(f"INSERT INTO faultline.halves (side, n) VALUES ({side}, {number}); " for side in (0, 1))
-        kind = "UNLOGGED " if self._options["batches"] == "unlogged" else ""
-        self.plain(f"BEGIN {kind}BATCH {inserts}APPLY BATCH")
+        logged = self._options["batches"] == "logged"
+        self.plain(f"BEGIN {'' if logged else 'UNLOGGED '}BATCH {inserts}APPLY BATCH", in_parts=not logged)
         return op.replace(type="ok")

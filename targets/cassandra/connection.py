@@ -60,12 +60,14 @@ class Connection:
         level: int = ConsistencyLevel.QUORUM,
         timestamp_us: int | None = None,
         conditional: bool = False,
+        in_parts: bool = False,
     ) -> list[Row]:
         """One request and its rows, all of them in one answer: paging is not asked for.
 
         values: for the `?` of the statement, whole numbers of 32 bits, or null.
 
         conditional: a lightweight transaction, whose serial level is SERIAL. timestamp_us None: the server's own.
+        in_parts: an unlogged batch over several partitions, of which some may be written when others are refused.
         Raises DidNotHappen or Unknown by the table of errors, ErrorMessage if none fits. A connection that broke or
         timed out may have delivered the request: Unknown, and lost.
         """
@@ -79,7 +81,7 @@ class Connection:
         except OSError as error:
             raise Unknown(f"connection lost: {type(error).__name__}") from error
         if isinstance(answer, ErrorMessage):
-            raise judged(answer, conditional=conditional) from answer
+            raise judged(answer, conditional=conditional, in_parts=in_parts) from answer
         assert isinstance(answer, ResultMessage), answer
         return [dict(zip(answer.column_names, row)) for row in answer.parsed_rows or []]
 

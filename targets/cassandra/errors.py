@@ -4,9 +4,10 @@ The codes are those of the native protocol. What matters is whether an error can
 Paxos proposal, went out to a replica; each row was looked up in the server's source (service/StorageProxy.java of 5.0).
 Requests that write nothing are `fail` whatever the error, so the table speaks of writes.
 
-Unavailable is two errors. Before Paxos, and before a plain write, the coordinator counts the live replicas and refuses.
-But a lightweight transaction counts them again, at the *commit's* consistency level, after its proposal was accepted:
-such a write will be finished by whoever comes next. The level in the error tells them apart.
+Unavailable is three errors. Before Paxos, before a plain write, and for all rows of a logged batch before any of them,
+the coordinator counts the live replicas and refuses. But a lightweight transaction counts them again, at the *commit's*
+consistency level, after its proposal was accepted: such a write will be finished by whoever comes next. The level in
+the error tells them apart. And an unlogged batch counts for each partition when its turn comes: others may be written.
 
 A write timeout says what was being written, and every kind of it is unknown. Even that of the batch log: one of the
 two nodes that it was sent to may have stored it, and will play the batch.
@@ -43,6 +44,9 @@ UNAVAILABLE_BEFORE: Final = Row("unavailable", "no", "too few replicas alive; re
 UNAVAILABLE_AT_COMMIT: Final = Row(
     "unavailable at commit", "unknown", "too few replicas, perhaps after it was accepted"
 )
+UNAVAILABLE_IN_PARTS: Final = Row(
+    "unavailable in an unlogged batch", "unknown", "too few replicas for one partition; others may be written"
+)
 
 WRITE_TIMEOUT: Final = 0x1100
 WRITE_TIMEOUTS: Final = {
@@ -71,17 +75,22 @@ ERRORS: Final = {
 }
 
 
-def row_of(error: ErrorMessage, *, conditional: bool) -> Row | None:
-    """The table's row for an error, None if there is none. conditional: it was a lightweight transaction."""
+def row_of(error: ErrorMessage, *, conditional: bool, in_parts: bool = False) -> Row | None:
+    """The table's row for an error, None if there is none. conditional: it was a lightweight transaction.
+
+    in_parts: it was an unlogged batch over several partitions.
+    """
     if error.code == UNAVAILABLE:
+        if in_parts:
+            return UNAVAILABLE_IN_PARTS
         late = conditional and error.info["consistency"] not in SERIAL_LEVELS
         return UNAVAILABLE_AT_COMMIT if late else UNAVAILABLE_BEFORE
     return ERRORS.get(error.code)
 
 
-def judged(error: ErrorMessage, *, conditional: bool) -> Exception:
+def judged(error: ErrorMessage, *, conditional: bool, in_parts: bool = False) -> Exception:
     """What a session raises for an error answer: DidNotHappen (or Refused), Unknown, or the error itself (unmapped)."""
-    row = row_of(error, conditional=conditional)
+    row = row_of(error, conditional=conditional, in_parts=in_parts)
     if row is None:
         return error
     text = f"{row.name}: {error.message}"

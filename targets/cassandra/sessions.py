@@ -84,11 +84,21 @@ class CassandraSession:
         except Unknown as error:
             raise DidNotHappen(f"reading before the write: {error}", lost=error.lost) from error
 
-    def plain(self, statement: str, values: Sequence[int | None] = (), *, level: int | None = None) -> None:
-        """A write without a condition, with a timestamp of the clients' clock if they have one."""
+    def plain(
+        self,
+        statement: str,
+        values: Sequence[int | None] = (),
+        *,
+        level: int | None = None,
+        in_parts: bool = False,
+    ) -> None:
+        """A write without a condition, with a timestamp of the clients' clock if they have one.
+
+        in_parts: an unlogged batch over several partitions.
+        """
         stamp = None if self._clock is None else self._clock.next_us() + self._ahead_us
         level = self._write_level if level is None else level
-        self._connection.query(statement, values, level=level, timestamp_us=stamp)
+        self._connection.query(statement, values, level=level, timestamp_us=stamp, in_parts=in_parts)
 
     def conditional(self, statement: str, values: Sequence[int | None] = ()) -> tuple[bool, Row]:
         """A lightweight transaction: (was it applied, what the first row held else)."""

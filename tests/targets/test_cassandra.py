@@ -445,6 +445,17 @@ def test_each_op_is_sent_once_when_its_node_dies_in_mid_op(cluster: Cluster) -> 
         assert [queries(relay.sent) for relay in relays] == invoked
 
 
+REFUSED: list[tuple[str, dict[str, str], Op]] = [
+    ("set", {}, invoke("add", 300_000_001)),
+    ("set", {"writes": "quorum"}, invoke("add", 300_000_002)),
+    ("counter", {}, invoke("add", 1)),
+    ("append", {}, txn(["append", 300_000_001, 1])),
+    ("batch", {}, invoke("write", 300_000_000)),
+    ("view", {}, invoke("write", [1, 1])),
+]
+"""Writes that a node knows it has too few replicas for."""
+
+
 def test_without_a_quorum_writes_are_unknown_until_the_node_knows_it_then_refused(cluster: Cluster) -> None:
     left, *others = cluster.nodes
     told: list[str] = []
@@ -469,6 +480,11 @@ def test_without_a_quorum_writes_are_unknown_until_the_node_knows_it_then_refuse
                 took_s = time.monotonic() - begin
         with pytest.raises(DidNotHappen):
             session(left, **PLAIN).invoke(invoke("write", [next(keys), 1]))
+        for workload, options, op in REFUSED:
+            with pytest.raises(DidNotHappen, match="unavailable"):
+                session_of(workload, left, **options).invoke(op)
+        with pytest.raises(Unknown, match="unavailable in an unlogged batch"):
+            session_of("batch", left, batches="unlogged").invoke(invoke("write", 300_000_001))
         assert session(left, reads="one").invoke(invoke("read", [next(keys), None])).type == "ok"
     assert took_s > 0.4, "a refused client does not ask again at once"
     assert told[0] == "unknown"

@@ -58,6 +58,12 @@ def test_unavailable_for_a_plain_write_did_not_happen() -> None:
     assert isinstance(judged(unavailable(ConsistencyLevel.QUORUM), conditional=False), Refused)
 
 
+def test_unavailable_in_an_unlogged_batch_is_unknown() -> None:
+    """Its partitions are refused one by one."""
+    raised = judged(unavailable(ConsistencyLevel.QUORUM), conditional=False, in_parts=True)
+    assert isinstance(raised, Unknown) and not raised.lost
+
+
 def test_an_error_in_no_row_stays_itself() -> None:
     error = ServerError(code=0x0000, message="java.lang.AssertionError", info=None)
     assert judged(error, conditional=True) is error
