@@ -9,6 +9,7 @@ lease (15 s) does not depend on them.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import socket
 from typing import Any
@@ -18,6 +19,8 @@ import paramiko.ssh_exception as failures
 
 from harness.errors import InfrastructureError
 from harness.nodes.ssh_hosts import Login
+
+logging.getLogger("paramiko").addHandler(logging.NullHandler())  # what it has to say comes as exceptions too
 
 KEEPALIVE_S = 15
 DEAD_AFTER_MS = 20_000
@@ -98,6 +101,7 @@ class Connection:
             carrier = socket.create_connection((hop.host, hop.port), timeout=hop.timeout_s)
             if hasattr(socket, "TCP_USER_TIMEOUT"):  # else a writer hangs for a quarter of an hour when the way dies
                 carrier.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_AFTER_MS)
+            carrier.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return carrier
         except socket.gaierror as error:
             raise InfrastructureError(
