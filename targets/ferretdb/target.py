@@ -78,7 +78,7 @@ class FerretDB:
     default_nodes: ClassVar[int] = 1
     most_nodes: ClassVar[int] = 1
     default_workload: ClassVar[str] = "counter"
-    options: ClassVar[Mapping[str, Option]] = {"cas": OFFERED["cas"]}
+    options: ClassVar[Mapping[str, Option]] = {"cas_command": OFFERED["cas_command"]}
     workloads: ClassVar[Mapping[str, SessionFactory]] = {
         "counter": OneServer(CounterSession, COUNTERS, lambda options: [{"_id": 0, "total": 0}]),
         "append": OneServer(AppendSession, LISTS),

@@ -3,7 +3,8 @@
 register, causal   collection `registers`, a document {_id: k, value: v} a key
     read    find by _id
     write   update {$set} with upsert
-    cas     update (or findAndModify, option `cas`) of {_id: k, value: old}; old null: insert, which one _id takes once
+    cas     update (option `cas_command`: or findAndModify) of {_id: k, value: old}; old null: an insert, which
+            an _id takes once
 set, set-final     collection `elements`, a document {_id: element} each: insert, and a find of all
 counter            collection `counters`, the document {_id: 0, total: n}: update {$inc}, find
 
@@ -31,7 +32,7 @@ class RegisterSession(LinkedSession):
 
     def __init__(self, link: Link, context: SessionContext) -> None:
         super().__init__(link)
-        self._find_and_modify = context.options["cas"] == "find-and-modify"
+        self._find_and_modify = context.options["cas_command"] == "find-and-modify"
 
     def invoke(self, op: Op) -> Op:
         key, value = op.value

@@ -66,7 +66,9 @@ OFFERED: Final[Mapping[str, Option]] = {
     "transactions": Option(
         "on", "append, bank: one transaction for an op, or its statements one by one", ("on", "off")
     ),
-    "cas": Option("update", "register: by which command a value is compared and set", ("update", "find-and-modify")),
+    "cas_command": Option(
+        "update", "register: by which command a value is compared and set", ("update", "find-and-modify")
+    ),
 }
 """Those that decide what a client asks for."""
 

@@ -41,7 +41,7 @@ def cluster(members: ReplicaSet) -> Cluster:
 class TestSessions:
     @pytest.mark.parametrize("cas", ["update", "find-and-modify"])
     def test_a_register(self, members: ReplicaSet, cluster: Cluster, cas: str) -> None:
-        with session(cluster, "register", cas=cas) as mine:
+        with session(cluster, "register", cas_command=cas) as mine:
             assert mine.invoke(invoke("read", [1, None])) == Op("ok", "read", [1, None])
             with pytest.raises(DidNotHappen, match="compare failed"):
                 mine.invoke(invoke("cas", [1, [4, 5]]))
