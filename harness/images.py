@@ -216,19 +216,27 @@ def _make(client: docker.DockerClient, recipe: Recipe, name: str, say: Callable[
     began = time.monotonic()
     say(f"{name}: building ...")
     try:
-        client.images.build(
-            fileobj=recipe.context(),
-            custom_context=True,
-            tag=name,
-            buildargs=arguments,
-            labels={RECIPE_LABEL: recipe.fingerprint(tag)},
-            network_mode="host",
-            rm=True,
-            forcerm=True,
-        )
+        _build(client, recipe, name, arguments)
     except docker.errors.BuildError as error:
-        raise InfrastructureError(f"image {name!r} could not be built: {last_words(error)}") from error
+        say(f"{name}: building once more, for a download may have failed: {last_words(error)}")
+        try:
+            _build(client, recipe, name, arguments)
+        except docker.errors.BuildError as again:
+            raise InfrastructureError(f"image {name!r} could not be built: {last_words(again)}") from again
     say(f"{name}: built in {time.monotonic() - began:.0f} s")
+
+
+def _build(client: docker.DockerClient, recipe: Recipe, name: str, arguments: Mapping[str, str]) -> None:
+    client.images.build(
+        fileobj=recipe.context(),
+        custom_context=True,
+        tag=name,
+        buildargs=dict(arguments),
+        labels={RECIPE_LABEL: recipe.fingerprint(name.rpartition(":")[2])},
+        network_mode="host",
+        rm=True,
+        forcerm=True,
+    )
 
 
 def _at_once(jobs: Sequence[Callable[[], None]]) -> None:
