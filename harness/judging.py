@@ -74,16 +74,18 @@ def judge(
     model: str,
     options: Mapping[str, Any],
     plan: TestPlan | None = None,
+    ran: bool = False,
     never_recovered: Sequence[str] = (),
     notes: Sequence[str] = (),
 ) -> Verdict:
     """The combined verdict of the workload's checkers; for a run of ours (`plan` given) idleness is judged too.
 
+    ran: it is a run of ours, though without a plan.
     never_recovered: nodes that did not serve again after the last heal, each with its last error.
     notes: what a reader must know of how the history was read; among the verdict's reasons, whatever it is.
     """
     asked = CheckOptions(model=model, workload=dict(options))
-    judges = workload.judges(options, ran=plan is not None)
+    judges = workload.judges(options, ran=ran or plan is not None)
     plain = history.without(LOCAL_READ) if LOCAL_READ in history.f_names else history
     verdicts = {
         name: checker.check(history if getattr(checker, "judges_local_reads", False) else plain, asked)

@@ -154,7 +154,7 @@ class Simulation:
 
     def mark(self, phase: str) -> None:
         """Record that a phase begins, as the interpreter does."""
-        self._record(Op("info", "phase", phase, NEMESIS))
+        self.record(Op("info", "phase", phase, NEMESIS))
 
     def close_sessions(self) -> None:
         """Every worker goes on under a new process. Not while `run` is at work."""
@@ -162,7 +162,8 @@ class Simulation:
             self._roster.retire(thread)
             self._roster.release(thread)
 
-    def _record(self, op: Op) -> Op:
+    def record(self, op: Op) -> Op:
+        """Put it into the record as it is, with its index and time: what is seen from outside, a phase's mark."""
         op = op.replace(index=len(self.ops), time_ns=self.clock.now_ns)
         self.ops.append(op)
         return op
@@ -173,7 +174,7 @@ class Simulation:
     def _invoke(self, op: Op) -> None:
         roster = self._roster
         thread = roster.assign(op)
-        invocation = self._record(op.replace(process=roster.processes[thread], node=roster.node_of(thread)))
+        invocation = self.record(op.replace(process=roster.processes[thread], node=roster.node_of(thread)))
         roster.take(thread)
         self._update(invocation)
         is_read = self._model.is_read(invocation)
@@ -191,7 +192,7 @@ class Simulation:
         def complete(completion: Op, lost: bool) -> None:
             nonlocal completed
             completed = True
-            event = self._record(completion.replace(process=invocation.process, node=invocation.node))
+            event = self.record(completion.replace(process=invocation.process, node=invocation.node))
             self._update(event)
             if lost:
                 roster.retire(thread)
@@ -207,14 +208,14 @@ class Simulation:
             return None
         if isinstance(step, Pending):
             return step.until_ns or self.clock.now_ns + IDLE_NS
-        invocation = self._record(step)
+        invocation = self.record(step)
         lane.recorded(invocation)
         completion = lane.lane.execute(invocation)
         self._busy_lanes.add(lane.lane.name)
 
         def complete() -> None:
             self._busy_lanes.discard(lane.lane.name)
-            lane.recorded(self._record(completion.replace(type="info", process=NEMESIS)))
+            lane.recorded(self.record(completion.replace(type="info", process=NEMESIS)))
 
         self.clock.after(FAULT_NS, complete)
         return self.clock.now_ns + FAULT_NS

@@ -46,12 +46,14 @@ CHANCE_ROLLED_BACK = 0.03
 
 
 class SimulatedNode:
-    """up, paused, cut (off from the nodes that are not cut). boots: how often it has started."""
+    """up, paused, cut (off from the nodes that are not cut). boots: how often it has started. leads: the term in which
+    it believes that it leads, None if it does not; who is cut off may believe so for longer than it is true."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.up, self.paused, self.cut = True, False, False
         self.boots = 0
+        self.leads: int | None = None
         self.lag_ns = 0
         self.snapshot = 0
         self.replica = Store()
@@ -91,6 +93,7 @@ class SimulatedCluster:
         self._clock = clock
         self._leader: SimulatedNode | None = self.nodes[names[0]]
         self._term = 0
+        self.nodes[names[0]].leads = 0
         for node in list(self.nodes.values())[1:]:
             node.lag_ns = self._random.randint(*REPLICATION_LAG_NS)
         self._usurper: Usurper | None = None
@@ -139,7 +142,7 @@ class SimulatedCluster:
     def kill(self, name: str) -> None:
         """The node is down: its clients' connections break."""
         node = self.nodes[name]
-        node.up = False
+        node.up, node.leads = False, None
         node.boots += 1
         self._depose(node)
 
@@ -155,7 +158,7 @@ class SimulatedCluster:
 
     def cut(self, names: Sequence[str]) -> None:
         """These nodes, fewer than half, reach only each other; () ends it."""
-        self._usurper = None
+        self._end_usurper()
         for node in self.nodes.values():
             node.cut = node.name in names
         leader = self._leader
@@ -165,6 +168,18 @@ class SimulatedCluster:
             able = [node for node in self.nodes.values() if node.cut and node.up and not node.paused]
             if able:
                 self._usurper = Usurper(leader if leader in able else able[0], self.store.fork(), self._term)
+                self._usurper.leader.leads = self._term
+
+    def leaders(self) -> list[tuple[str, int]]:
+        """(node, term) of each node that answers and says that it leads."""
+        found = []
+        for node in self.nodes.values():
+            if node.leads is not None and node.up and not node.paused:
+                if not node.cut and node.leads < self._term:
+                    node.leads = None  # it has heard of the new term
+                else:
+                    found.append((node.name, node.leads))
+        return found
 
     # -- on the way
 
@@ -320,7 +335,7 @@ class SimulatedCluster:
 
     def _depose(self, node: SimulatedNode) -> None:
         if self._usurper is not None and node is self._usurper.leader:
-            self._usurper = None
+            self._end_usurper()
         if node is not self._leader:
             return
         self._leader = None
@@ -330,10 +345,16 @@ class SimulatedCluster:
             self.store.lose(self.store.snapshot_at(self._clock.now_ns - lag_ns))
         self._clock.after(ELECTION_NS, self._elect)
 
+    def _end_usurper(self) -> None:
+        if self._usurper is not None and self._usurper.leader is not self._leader:
+            self._usurper.leader.leads = None
+        self._usurper = None
+
     def _elect(self) -> None:
         able = [node for node in self.nodes.values() if node.up and not node.paused and not node.cut]
         if 2 * len(able) > len(self.nodes):
             self._leader = self._random.choice(able)
+            self._leader.leads = self._term
         else:
             self._clock.after(ELECTION_NS, self._elect)
 

@@ -6,7 +6,7 @@ The history is a pure function of the plan: same seed, same history, byte for by
 from __future__ import annotations
 
 from harness import generator as gen
-from harness.op import Op
+from harness.op import NEMESIS, PRIMARIES, Op
 from harness.plan import TestPlan
 from harness.registry import find_workload
 from harness.simulation import Clock, Simulation
@@ -18,6 +18,7 @@ from targets.simulated.target import check_flaw
 
 PHASE_LIMIT_S = 60.0
 READY_INTERVAL_S = 0.05
+POLL_EVERY_NS, POLL_TAKES_NS = 100_000_000, 1_000_000
 
 
 def simulate_plan(plan: TestPlan) -> list[Op]:
@@ -57,6 +58,17 @@ def simulate_workload(workload: Workload, plan: TestPlan) -> list[Op]:
         slow = gen.stagger(READY_INTERVAL_S / plan.nodes, clients(phase))
         return gen.time_limit(PHASE_LIMIT_S, gen.ok_on_each_node(plan.nodes, slow))
 
+    def observe() -> None:
+        """Who says that it leads, as `harness.observing` asks real nodes, but more often: splits are short here."""
+        simulation.record(Op("invoke", PRIMARIES, None, NEMESIS))
+        clock.after(POLL_TAKES_NS, answer)
+        clock.after(POLL_EVERY_NS, observe)
+
+    def answer() -> None:
+        reports = [{"node": node, "primary": node, "term": term} for node, term in cluster.leaders()]
+        simulation.record(Op("info", PRIMARIES, reports, NEMESIS))
+
+    observe()
     simulation.mark("ready")
     simulation.run(on_each_node("ready"))
     simulation.mark("main")

@@ -11,6 +11,8 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -18,10 +20,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from checkers.compose import compose
-from harness.checker import CheckOptions
 from harness.errors import InfrastructureError, UsageError
 from harness.history import History
+from harness.judging import judge
 from harness.op import Op
 from harness.options import with_defaults
 from harness.plan import TestPlan
@@ -60,20 +61,32 @@ seeds = st.integers(0, 2**32 - 1)
 troubles = st.sampled_from(["some", "none"])
 
 
-def history(name: str, flaw: str, seed: int, *, trouble: str = "some", time_s: float = 1.5, **more: Any) -> list[Op]:
-    options = {**with_defaults(WORKLOADS[name].options, {}), "flaw": flaw, "trouble": trouble}
+def history(
+    name: str,
+    flaw: str,
+    seed: int,
+    *,
+    trouble: str = "some",
+    time_s: float = 1.5,
+    given: Mapping[str, str] = MappingProxyType({}),
+    **more: Any,
+) -> list[Op]:
+    options = {**with_defaults(WORKLOADS[name].options, given), "flaw": flaw, "trouble": trouble}
     plan = TestPlan(
         target="simulated", workload=name, on="simulated", nodes=5, options=options, seed=seed, time_s=time_s, **more
     )
     return simulate_workload(WORKLOADS[name], plan)
 
 
-def judged(name: str, ops: list[Op]) -> Verdict:
+def judged(name: str, ops: list[Op], **given: str) -> Verdict:
     """By all checkers of the workload, with the options of the run that `history` makes."""
-    workload = WORKLOADS[name]
-    options = CheckOptions(model=Simulated.claim(name, {}).model, workload=with_defaults(workload.options, {}))
-    record = History.from_ops(ops)
-    return compose({name: checker.check(record, options) for name, checker in workload.checkers.items()})
+    return judge(
+        History.from_ops(ops),
+        WORKLOADS[name],
+        model=Simulated.claim(name, {}).model or "",
+        options=with_defaults(WORKLOADS[name].options, given),
+        ran=True,
+    )
 
 
 @pytest.mark.parametrize("name", WORKLOADS)
@@ -99,6 +112,84 @@ def test_every_flaw_is_found_and_named(name: str, flaw: str, trouble: str, seed:
     for other in ("stale-read", "lost-update", "lost-write", "duplicate-elements"):
         if other in verdict.anomaly_counts:
             assert other in MAY_ALSO_SHOW.get(flaw, (flaw,)), verdict.anomaly_counts
+
+
+@pytest.mark.parametrize("name", [name for name, programs in REGISTRY.items() if "split-brain" in programs.named_as])
+def test_two_leaders_in_one_term_are_seen(name: str) -> None:
+    verdict = judged(name, history(name, "split-brain", 3, time_s=4.0, rate_hz=200))
+    observed = verdict.checkers["split-brain"]
+    assert observed.anomaly_counts["split-brain"] > 0
+    assert any("acted as primary in term" in anomaly.sentence for anomaly in observed.anomalies)
+    assert all(anomaly.counts for anomaly in observed.anomalies if anomaly.key is not None)
+
+
+@quickly
+@given(seed=seeds)
+def test_a_leader_that_has_not_heard_yet_is_no_split_brain(seed: int) -> None:
+    """Cut off, it goes on to call itself leader in its old term: seen, and no anomaly."""
+    verdict = judged("register", history("register", "none", seed, time_s=6.0, rate_hz=100))
+    assert (verdict.verdict, verdict.anomaly_counts) == ("valid", {})
+
+
+def test_leaders_that_have_not_heard_yet_are_counted() -> None:
+    runs = [judged("register", history("register", "none", seed, time_s=6.0, rate_hz=100)) for seed in range(4)]
+    counts = [run.stats["split-brain"]["stale_primaries"] for run in runs]
+    assert sum(counts) > 0
+
+
+CONVERGING = [name for name in WORKLOADS if "local-read" in REGISTRY[name].by_f]
+
+
+@pytest.mark.parametrize("name", CONVERGING)
+@settings(quickly, max_examples=SCALE)
+@given(seed=seeds, trouble=troubles)
+@example(seed=1, trouble="some")
+def test_replicas_that_lag_agree_in_the_end(name: str, trouble: str, seed: int) -> None:
+    ops = history(name, "none", seed, trouble=trouble, rate_hz=500, given={"final": "converge"})
+    verdict = judged(name, ops, final="converge")
+    assert (verdict.verdict, verdict.anomaly_counts) == ("valid", {}), verdict.anomalies[:1]
+    convergence = verdict.checkers["convergence"].stats
+    assert convergence["nodes"] == 5 and convergence["compared"] > 0
+    assert 0 <= convergence["agreed_within_s"] < 5
+    assert {op.node for op in ops if op.f == "local-read" and op.type == "ok"} == {f"n{n}" for n in range(1, 6)}
+
+
+@pytest.mark.parametrize("name", CONVERGING)
+@settings(quickly, max_examples=SCALE)
+@given(seed=seeds, trouble=troubles)
+@example(seed=1, trouble="some")
+def test_replicas_that_never_agree_are_found(name: str, trouble: str, seed: int) -> None:
+    given = {"final": "converge"}
+    ops = history(name, "diverged-replicas", seed, trouble=trouble, time_s=2.0, rate_hz=500, given=given)
+    verdict = judged(name, ops, final="converge")
+    assert verdict.verdict == "invalid"
+    assert verdict.anomaly_counts["diverged-replicas"] > 0
+    assert "agreed_within_s" not in verdict.checkers["convergence"].stats
+
+
+def test_local_reads_are_judged_by_nobody_else() -> None:
+    """A replica's answer is old by right: with a stale replica the same run without its reads has the same verdict."""
+    ops = history("register", "none", 5, rate_hz=300, given={"final": "converge"})
+    late = [
+        op.replace(value=[op.value[0], 10**9]) if op.f == "local-read" and op.type == "ok" and op.node == "n2" else op
+        for op in ops
+    ]
+    verdict = judged("register", late, final="converge")
+    assert {name for name, part in verdict.checkers.items() if part.verdict != "valid"} == {"convergence"}
+
+
+@pytest.mark.parametrize(
+    ("flaw", "bound_ms", "expected"), [("none", 1, 0), ("stale-read", 1, 10), ("stale-read", 500, 0)]
+)
+def test_reads_older_than_the_bound_are_found(flaw: str, bound_ms: int, expected: int) -> None:
+    """Replicas are 5 to 60 ms behind; the leader answers without a flaw."""
+    bound = {"max_staleness_ms": str(bound_ms)}
+    verdict = judged("register", history("register", flaw, 2, trouble="none", given=bound), **bound)
+    staleness = verdict.checkers["staleness"]
+    assert staleness.anomaly_counts.get("too-stale", 0) >= expected
+    assert (staleness.verdict == "invalid") == bool(expected)
+    assert (staleness.stats.get("staleness_ms_max", 0) > 1) == (flaw == "stale-read")
+    assert staleness.stats.get("staleness_ms_max", 0) < 100
 
 
 def test_every_flaw_can_be_shown() -> None:
