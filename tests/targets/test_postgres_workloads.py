@@ -99,7 +99,52 @@ def test_a_bank(server: Server) -> None:
     assert other.invoke(invoke("read")).value == [[0, 6], [1, 10], [2, 14]]
 
 
-@pytest.mark.parametrize("workload", ["register", "rw-register", "set", "set-final", "unique-ids", "counter", "bank"])
+def test_rows_are_inserted_where_a_search_finds_none(server: Server) -> None:
+    first, other = sessions(server, "predicate")
+    assert first.invoke(invoke("read", [7, None])).value == [7, []]
+    assert first.invoke(invoke("insert", [7, [14, None]])) == Op("ok", "insert", [7, [14, None]])
+    with pytest.raises(DidNotHappen, match="too late"):
+        other.invoke(invoke("insert", [7, [None, 15]]))
+    assert other.invoke(invoke("insert", [8, [None, 17]])).type == "ok"
+    assert [first.invoke(invoke("read", [key, None])).value for key in (7, 8)] == [[7, [14]], [8, [17]]]
+
+
+@pytest.mark.parametrize(("isolation", "both"), [("serializable", False), ("repeatable-read", True)])
+def test_two_searches_that_find_nothing_can_both_insert_below_serializable_only(
+    server: Server, isolation: str, both: bool
+) -> None:
+    others: list[Any] = []
+    rival = invoke("insert", [3, [None, 7]])
+    mine, other = sessions(
+        server, "predicate", gap=lambda: others.pop().invoke(rival) if others else None, isolation=isolation
+    )
+    others.append(other)
+    if both:
+        assert mine.invoke(invoke("insert", [3, [6, None]])).type == "ok"
+    else:
+        with pytest.raises(DidNotHappen, match="40001"):
+            mine.invoke(invoke("insert", [3, [6, None]]))
+    assert sorted(other.invoke(invoke("read", [3, None])).value[1]) == ([6, 7] if both else [7])
+
+
+def test_groups_of_keys_for_long_forks(server: Server) -> None:
+    first, other = sessions(server, "long-fork")
+    written = invoke("write", [["w", 1, 1]])
+    assert first.invoke(written) == written.replace(type="ok") and not first.is_read(written)
+    read = invoke("read", [["r", 2, None], ["r", 1, None]])
+    assert other.is_read(read) and other.invoke(read).value == [["r", 2, None], ["r", 1, 1]]
+
+
+def test_indexes_can_be_built_anew_beside_the_clients(tmp_path: Path) -> None:
+    ran = run(tmp_path, "--workload", "register", "--faults", "reindex", "--time", "5", "--opts", "hold=0.1,rest=0.5")
+    assert (ran.code, ran.counts) == (0, {}), ran.output
+    assert ran.effective("reindex") >= 1
+
+
+@pytest.mark.parametrize(
+    "workload",
+    ["register", "rw-register", "set", "set-final", "unique-ids", "counter", "bank", "predicate", "long-fork"],
+)
 def test_whole_runs_are_valid_at_serializable(workload: str, tmp_path: Path) -> None:
     ran = run(tmp_path, "--workload", workload, "--faults", "none", "--time", "4")
     assert (ran.code, ran.counts) == (0, {}), ran.output

@@ -1,0 +1,221 @@
+"""Goal: PostgreSQL with standbys is what its options say, and what a session may call done is what will last.
+
+Method: plans and promises are compared with what is documented; commits that wait, and roles, with the embedded server.
+Whole runs with failovers are the rows P3 to P6 of the track record (tests/e2e).
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from harness.errors import UsageError
+from harness.op import Op, invoke
+from harness.options import with_defaults
+from harness.plan import TestPlan
+from harness.planning import Request, make_plan
+from harness.target import HasLeaders, HasReplicationLag, Timeouts, Unknown
+from targets.postgres import replicated
+from targets.postgres.patroni import PATRONI_IMAGE, configuration
+from targets.postgres.roles import Role, newest_leader, role_of
+from targets.postgres.routing import connect_to_primary
+from targets.postgres.target import Postgres
+from tests.targets.postgres_server import Server, open_session, running
+
+
+def plan(
+    *, target: str | None = "postgres", workload: str = "set", faults: tuple[str, ...] = ("none",), **asked: Any
+) -> TestPlan:
+    options = {name: asked.pop(name) for name in list(asked) if name in Postgres.options}
+    return make_plan(Request(target=target, workload=workload, faults=faults, options=options, **asked))
+
+
+class TestPlans:
+    def test_a_single_server_is_what_it_was(self) -> None:
+        assert (plan().nodes, plan().image, plan().on) == (1, "postgres:18", "docker")
+        assert plan(target=None).on == "local"
+
+    def test_standbys_make_three_nodes_in_the_same_image(self) -> None:
+        made = plan(topology="replicated")
+        assert (made.nodes, made.image, made.on) == (3, "postgres:18", "docker")
+        assert plan(topology="replicated", image="postgres:17", nodes=5).nodes == 5
+
+    def test_a_newcomer_who_asks_for_standbys_gets_them_on_docker(self) -> None:
+        assert plan(target=None, topology="replicated").on == "docker"
+
+    def test_patroni_has_an_image_of_its_own(self) -> None:
+        made = plan(topology="patroni", sync="strict")
+        assert (made.nodes, made.image) == (3, PATRONI_IMAGE)
+
+    @pytest.mark.parametrize(
+        ("asked", "said"),
+        [
+            ({"topology": "replicated", "on": "local"}, "does not run on 'local'"),
+            ({"topology": "replicated", "nodes": 1}, "must be 2 to"),
+            ({"topology": "patroni", "nodes": 2}, "must be 3 to"),
+            ({"nodes": 3}, "one server"),
+            ({"sync": "on"}, "need standbys"),
+            ({"reads": "standby"}, "need standbys"),
+            ({"topology": "replicated", "sync": "strict"}, "is Patroni's"),
+        ],
+    )
+    def test_what_makes_no_sense_is_refused(self, asked: dict[str, Any], said: str) -> None:
+        with pytest.raises(UsageError, match=said):
+            plan(**asked)
+
+    def test_failover_has_its_options(self) -> None:
+        made = plan(topology="replicated", faults=("failover",), on="docker")
+        assert made.options["fence"] == "yes" and made.options["cut"] == 0.0
+
+
+class TestClaims:
+    @pytest.mark.parametrize(
+        ("options", "model"),
+        [
+            ({"topology": "replicated"}, "serializable"),
+            ({"topology": "replicated", "isolation": "repeatable-read"}, "snapshot-isolation"),
+            ({"topology": "replicated", "reads": "standby"}, "snapshot-isolation"),
+            ({"topology": "replicated", "reads": "standby", "isolation": "read-committed"}, "read-committed"),
+            ({"topology": "patroni", "sync": "strict"}, "serializable"),
+        ],
+    )
+    def test_the_level_decides_the_model(self, options: dict[str, str], model: str) -> None:
+        assert Postgres.claim("set", with_defaults(Postgres.options, options)).model == model
+
+    def test_every_way_to_replicate_has_its_own_words(self) -> None:
+        ways = [("replicated", sync) for sync in ("off", "on", "quorum")]
+        ways += [("patroni", sync) for sync in ("off", "on", "quorum", "strict")]
+        claims = [
+            Postgres.claim("set", with_defaults(Postgres.options, {"topology": topology, "sync": sync}))
+            for topology, sync in ways
+        ]
+        assert len({claim.words for claim in claims}) == len(ways)
+        assert all(claim.link.startswith("https://") for claim in claims)
+
+
+class TestWhoMayBePromoted:
+    """What was acknowledged is on `copies` standbys: among how many is one of them for sure?"""
+
+    @pytest.mark.parametrize("count", [2, 3, 4, 5, 9])
+    @pytest.mark.parametrize("sync", ["on", "quorum"])
+    def test_any_so_many_standbys_hold_every_acknowledged_commit(self, sync: str, count: int) -> None:
+        standbys, needed = count - 1, replicated.enough_to_choose(sync, count)
+        holders = replicated.copies(sync, count)
+        assert needed + holders > standbys, "so many can't miss all holders"
+        assert needed == 1 or needed - 1 + holders <= standbys, "and no more are asked for than it takes"
+
+    def test_without_waiting_one_is_enough(self) -> None:
+        assert replicated.enough_to_choose("off", 5) == 1
+
+    def test_settings(self) -> None:
+        names = ["n1", "n2", "n3"]
+        assert replicated.synchronous_settings("off", names) == {}
+        assert replicated.synchronous_settings("on", names) == {"synchronous_standby_names": "FIRST 1 (n1, n2, n3)"}
+        assert replicated.synchronous_settings("quorum", [*names, "n4", "n5"]) == {
+            "synchronous_standby_names": "ANY 2 (n1, n2, n3, n4, n5)"
+        }
+
+    def test_the_one_with_most_of_the_log(self) -> None:
+        short = Role("n2", leads=False, timeline=None, received=10, replayed=10, follows=None)
+        long = Role("n3", leads=False, timeline=None, received=12, replayed=9, follows=None)
+        assert replicated.best_standby([short, long]) is long
+
+    def test_of_two_that_lead_the_one_promoted_last(self) -> None:
+        old = Role("n1", leads=True, timeline=1, received=99, replayed=99, follows=None)
+        new = Role("n2", leads=True, timeline=2, received=10, replayed=10, follows=None)
+        standby = Role("n3", leads=False, timeline=None, received=500, replayed=500, follows="n2")
+        assert newest_leader([old, new, standby]) is new
+        assert newest_leader([standby]) is None
+
+
+class PodNode:
+    """What a configuration needs of a node."""
+
+    def __init__(self, number: int) -> None:
+        self.name, self.address, self.home = f"n{number}", f"10.0.0.{number}", "/faultline/home"
+
+
+@pytest.mark.parametrize("ttl_s", [20, 30, 31, 600])
+def test_patroni_takes_the_times_that_follow_from_the_ttl(ttl_s: int) -> None:
+    nodes: Any = [PodNode(number) for number in (1, 2, 3)]
+    chosen = with_defaults(Postgres.options, {"topology": "patroni", "sync": "strict", "patroni_ttl_s": ttl_s})
+    made = configuration(nodes[0], nodes, chosen, {"max_connections": 100})
+    dcs = made["bootstrap"]["dcs"]
+    assert dcs["loop_wait"] + 2 * dcs["retry_timeout"] <= dcs["ttl"] == ttl_s
+    assert dcs["synchronous_mode_strict"] is True
+    assert made["etcd3"]["hosts"] == ["10.0.0.1:2379", "10.0.0.2:2379", "10.0.0.3:2379"]
+
+
+@pytest.fixture(scope="module")
+def waiting() -> Iterator[Server]:
+    """A server whose commits wait for a standby that never comes."""
+    with running(synchronous_standby_names="nobody") as server:
+        connection = server.target().connect(server.node, synchronous_commit="local")
+        connection.execute("CREATE TABLE elements (id int NOT NULL)")
+        connection.close()
+        yield server
+
+
+class TestACommitThatWaits:
+    @staticmethod
+    def adding(server: Server, element: int, **options: Any) -> tuple[Any, Op]:
+        target = server.target("set", cancel_commit_ms=100, **options)
+        return open_session(target, "set", server.node), invoke("add", element)
+
+    def test_a_cancelled_wait_is_unknown(self, waiting: Server) -> None:
+        session, op = self.adding(waiting, 1)
+        with pytest.raises(Unknown, match="canceling wait for synchronous replication"):
+            session.invoke(op)
+        session.close()
+
+    def test_or_done_for_those_who_read_no_warnings(self, waiting: Server) -> None:
+        session, op = self.adding(waiting, 2, commit_warnings="ok")
+        assert session.invoke(op).type == "ok"
+        assert 2 in session.invoke(invoke("read")).value, "it is visible here, though no standby has it"
+        session.close()
+
+    def test_the_session_goes_on_and_nothing_else_is_cancelled(self, waiting: Server) -> None:
+        session, _ = self.adding(waiting, 0, commit_warnings="ok")
+        for element in range(10, 20):
+            assert session.invoke(invoke("add", element)).type == "ok"
+            assert element in session.invoke(invoke("read")).value
+        session.close()
+
+    def test_a_commit_that_does_not_wait_is_not_cancelled(self) -> None:
+        with running() as server:
+            target = server.set_up("set", cancel_commit_ms=5000)
+            session = open_session(target, "set", server.node)
+            assert session.invoke(invoke("add", 1)).type == "ok"
+            assert not session.connection.warnings
+            session.close()
+
+
+class TestRoles:
+    def test_a_single_server_says_who_it_is(self, waiting: Server) -> None:
+        connection = waiting.target().connect(waiting.node)
+        role = role_of(connection, "n1")
+        connection.close()
+        assert role.leads and role.timeline == 1 and role.received == role.replayed > 0 and role.follows is None
+
+    def test_a_server_that_answers_nothing_is_left_out(self) -> None:
+        with running() as server:
+            target = server.target()
+            assert [role.name for role in replicated.roles_in(target, [server.node])] == ["n1"]
+            server.process.send_signal(signal.SIGSTOP)
+            try:
+                assert replicated.roles_in(target, [server.node]) == []
+            finally:
+                server.process.send_signal(signal.SIGCONT)
+
+    def test_the_own_server_is_taken_if_it_leads(self, waiting: Server) -> None:
+        target = waiting.target()
+        node, connection = connect_to_primary(waiting.node, [waiting.node], target.connect)
+        connection.close()
+        assert node is waiting.node
+
+    def test_a_target_can_be_asked(self) -> None:
+        target = Postgres(image="", options=with_defaults(Postgres.options, {}), timeouts=Timeouts(), workload="append")
+        assert isinstance(target, HasLeaders) and isinstance(target, HasReplicationLag)
