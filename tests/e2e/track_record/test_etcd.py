@@ -31,3 +31,18 @@ class TestE1StaleSerializableReads:
         options = ("--nodes", "3", "--opts", "read-percent=90", "--time", "80")
         ran = run(tmp_path, *self.common, "--faults", ",".join(ALL_FAULTS), *options)
         assert_clean(ran, oks=20_000, fs=("read",), faults=ALL_FAULTS)
+
+
+class TestE2UpdatesLostUnderALock:
+    common = ("--target", "etcd", "--workload", "lock", "--nodes", "3", "--faults", "stall", "--time", "20")
+    stalls = "ttl_s=1,locks=5,stall-chance=0.1,stall-length=2.6"
+    """etcd makes a lease of one second last two."""
+
+    def test_dirty(self, tmp_path: Path) -> None:
+        ran = run(tmp_path, *self.common, "--opts", f"{self.stalls},guard=none")
+        assert ran.code == 1
+        assert_found(ran, "lost-update")
+
+    def test_clean(self, tmp_path: Path) -> None:
+        ran = run(tmp_path, *self.common, "--opts", self.stalls)
+        assert_clean(ran, oks=100, fs=("acquire", "update", "release"), faults=("stall",))
