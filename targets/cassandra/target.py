@@ -143,10 +143,8 @@ class Cassandra:
 
     def _await_ring(self, node: Node, members: set[str], timeout_s: float) -> None:
         """Until the node knows where each other one's data lies, and that it has the same schema."""
-        own = str(self._ask(node, "SELECT schema_version FROM system.local")[0]["schema_version"])
 
         def complete(rows: list[Row]) -> bool:
-            nonlocal own
             own = str(self._ask(node, "SELECT schema_version FROM system.local")[0]["schema_version"])
             known = {str(row["peer"]) for row in rows if row["tokens"] and str(row["schema_version"]) == own}
             return known >= members - {node.address}

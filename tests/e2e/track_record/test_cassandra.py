@@ -84,7 +84,7 @@ class TestC4LightweightTransactionHiddenByAPlainWrite:
 class TestC5CountersRetriedAfterATimeout:
     """At ALL, with a node stopped for longer than the server waits: the others have counted when it says so."""
 
-    common = ("--target", "cassandra", "--workload", "counter", "--faults", "pause", "--time", "30")
+    common = ("--target", "cassandra", "--workload", "counter", "--faults", "pause", "--time", "20")
     stops = "writes=all,decrement-percent=0,hold=3,rest=2"
 
     def test_dirty(self, tmp_path: Path) -> None:
