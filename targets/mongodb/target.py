@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Final
 import pymongo.errors
 
 from harness.errors import InfrastructureError, UsageError
-from harness.nodes.base import Cluster, Database, Node, node_named, require_database
+from harness.nodes.base import Cluster, Database, Node, node_named, program_on, require_database
 from harness.options import Option
 from harness.target import Claim, KnownIssue, Leader, SessionFactory, Timeouts
 from nemeses.base import Nemesis
@@ -44,6 +44,7 @@ MEMBER_TIMEOUT_S: Final = 60.0
 POLL_S: Final = 0.2
 CACHE_GB: Final = 0.25
 """WiredTiger's cache: its least. The default is half of the machine's memory, for each member."""
+WAY_OUT: Final = "install it there as MongoDB's manual says; no distribution's packages have it"
 LINGER_MS: Final = 100
 """How long a member that is told to end goes on answering; 15 s by default."""
 
@@ -78,7 +79,7 @@ class MongoDB:
 
     name: ClassVar[str] = "mongodb"
     doc: ClassVar[str] = "MongoDB, a replica set of three; transactions, read and write concerns that you choose"
-    substrates: ClassVar[tuple[str, ...]] = ("docker",)
+    substrates: ClassVar[tuple[str, ...]] = ("docker", "ssh")
     default_image: ClassVar[str] = "mongo:8.0"
     default_nodes: ClassVar[int] = 3
     most_nodes: ClassVar[int] = 7
@@ -111,6 +112,10 @@ class MongoDB:
 
     def __init__(self, *, image: str, options: Mapping[str, Any], timeouts: Timeouts, workload: str) -> None:
         refuse_what_does_not_go(workload, options)
+        if options.get("installed") == "yes":
+            raise UsageError(
+                "target 'mongodb' starts members of its own: a set that is there is not tested (installed=no)"
+            )
         self.image, self.chosen, self.timeouts = image, options, timeouts
         self.level = level_of(workload, options)
         self._nodes: dict[str, Node] = {}
@@ -124,7 +129,7 @@ class MongoDB:
         self.know(cluster)
         for node in cluster.nodes:
             self._empty(node)
-            node.install(self._member(node))
+            node.install(self._member(node, own_host=cluster.substrate == "ssh"))
         for node in cluster.nodes:
             node.start_db()
         deadline_s = time.monotonic() + START_TIMEOUT_S
@@ -147,11 +152,14 @@ class MongoDB:
         path = data_path(node)
         node.run("sh", "-c", f"rm -rf '{path}' && mkdir -p '{path}' && chmod 777 '{path}'")
 
-    def _member(self, node: Node) -> Database:
+    def _member(self, node: Node, *, own_host: bool) -> Database:
+        """own_host: a host of the user's, where it listens on the address that the others know, and nowhere else."""
+        program = program_on(node, "mongod", way_out=WAY_OUT) if own_host else "mongod"
+        listen = ("--bind_ip", node.address) if own_host else ("--bind_ip_all",)
         return Database(
             image=self.image,
             argv=[
-                *("mongod", "--replSet", SET_NAME, "--bind_ip_all", "--port", str(node.port(PORT))),
+                *(program, "--replSet", SET_NAME, *listen, "--port", str(node.port(PORT))),
                 *("--dbpath", data_path(node), "--wiredTigerCacheSizeGB", str(CACHE_GB)),
                 *("--setParameter", f"transactionLifetimeLimitSeconds={self.chosen['transaction_lifetime_s']}"),
                 *("--setParameter", f"shutdownTimeoutMillisForSignaledShutdown={LINGER_MS}"),

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
-from harness.nodes.base import Cluster, Database, Node
+from harness.nodes.base import Cluster, Completed, Database, Node
 from harness.options import with_defaults
 from harness.registry import find_workload
 from harness.target import SessionContext, Timeouts
@@ -39,10 +39,11 @@ class MemberNode:
     def endpoint(self, port: int) -> tuple[str, int]:
         return self.address, self.member.port
 
-    def run(self, *argv: str, **more: Any) -> None:
+    def run(self, *argv: str, **more: Any) -> Completed:
         self.commands.append(argv)
         if any("rm -rf" in word for word in argv):
             self.member.data.clear()
+        return Completed(list(argv), "/opt/mongod\n" if "mongod" in argv else "", "")
 
     def install(self, database: Database) -> None:
         self.database = database
@@ -57,8 +58,9 @@ class MemberNode:
         return [1] if self.member.running else []
 
 
-def cluster_of(replica_set: ReplicaSet) -> Cluster:
+def cluster_of(replica_set: ReplicaSet, where: str = "docker") -> Cluster:
     class Members:
+        substrate = where
         nodes = [MemberNode(member) for member in replica_set.members]
 
     return cast(Cluster, Members())

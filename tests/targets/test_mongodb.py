@@ -331,6 +331,18 @@ class TestTheSet:
             target.stop(cluster)
             assert not any(member.running for member in members.members)
 
+    def test_on_hosts_of_the_users_it_listens_where_the_others_reach_it_and_nowhere_else(self) -> None:
+        with ReplicaSet(initiated=False) as members:
+            cluster = cluster_of(members, "ssh")
+            target_for("append").start(cluster)
+            node = cast(Any, cluster.nodes[0])
+            assert node.database.argv[0] == "/opt/mongod" and "--bind_ip_all" not in node.database.argv
+            assert node.database.argv[node.database.argv.index("--bind_ip") + 1] == node.address
+        with pytest.raises(UsageError, match="installed=no"):
+            MongoDB(
+                image="", options={**target_for("append").chosen, "installed": "yes"}, timeouts=USUAL, workload="append"
+            )
+
     def test_a_start_that_is_left_without_a_primary_says_so(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("targets.mongodb.target.START_TIMEOUT_S", 3.0)
         with ReplicaSet(initiated=False) as members:
