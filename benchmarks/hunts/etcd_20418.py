@@ -10,7 +10,7 @@ and answers between members that come late. Each round draws one of these ways, 
 
     leader      the leader is paused for longer than it takes to elect another
     two         a follower is paused as well, a little before or after
-    late        a link from a follower to the leader is cut around the pause, so that what was sent comes late, by TCP
+    late        a link between a follower and the leader is cut, one way, before the pause: what was sent comes late
     storm       every member is paused for a moment, again and again
 
 A writer alone writes growing numbers to one key, and takes another key when an outcome is unknown and in each round. So
@@ -190,7 +190,8 @@ class Hunt:
         if way == "two":
             acts.append((chance.uniform(0.0, 1.2), self._pausing(follower), chance.uniform(*FOLLOWER_PAUSE_S)))
         if way == "late":
-            acts.append((chance.uniform(0.0, 0.75), self._cutting(leader, follower), chance.uniform(0.1, 1.5)))
+            ends = [leader, follower] if chance.random() < 0.5 else [follower, leader]
+            acts.append((chance.uniform(0.0, 0.75), self._cutting(*ends), chance.uniform(0.1, 1.5)))
         if way == "storm":
             for node in nodes:
                 begins = sorted(chance.uniform(0.0, 5.0) for _ in range(3))
