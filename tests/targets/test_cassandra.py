@@ -83,26 +83,38 @@ def queries(sent: bytes) -> int:
     return count
 
 
+def await_whole(cluster: Cluster) -> None:
+    """Until each node reads from all replicas: one that was away for a while may be taken for dead."""
+    for node in cluster.nodes:
+        Cassandra.workloads["register"]._await_replicas(node, time.monotonic() + 120)
+
+
 @contextlib.contextmanager
-def paused(node: Any) -> Iterator[None]:
-    node.agent.request("pause")
+def paused(cluster: Any, *places: int) -> Iterator[None]:
+    """These nodes stopped, and all taken for alive again afterwards."""
+    for place in places:
+        cluster.nodes[place].agent.request("pause")
     try:
         yield
     finally:
-        node.agent.request("resume")
+        for place in places:
+            cluster.nodes[place].agent.request("resume")
+        await_whole(cluster)
 
 
 @contextlib.contextmanager
-def down(*nodes: Any) -> Iterator[None]:
+def down(cluster: Any, *places: int) -> Iterator[None]:
     """These nodes killed, and up again afterwards."""
-    for node in nodes:
-        node.agent.request("kill")
+    for place in places:
+        cluster.nodes[place].agent.request("kill")
     try:
         yield
     finally:
-        for node in nodes:
-            node.start_db()
-            target().await_node(node, 120)
+        for place in places:
+            cluster.nodes[place].start_db()
+        for place in places:
+            target().await_node(cluster.nodes[place], 120)
+        await_whole(cluster)
 
 
 def test_it_is_a_target(cluster: Cluster) -> None:
@@ -204,7 +216,7 @@ def test_each_node_can_be_asked_for_its_own_copy(cluster: Cluster, elements: str
     register = session(cluster.nodes[2])
     one_set = session_of("set", cluster.nodes[2], elements=elements)
     assert register.is_read(invoke("local-read", [key, None]))
-    with paused(cluster.nodes[0]), paused(cluster.nodes[1]):
+    with paused(cluster, 0, 1):
         assert register.invoke(invoke("local-read", [key, None])).value == [key, 5]
         assert element in one_set.invoke(invoke("local-read")).value
     assert {name for name, factory in Cassandra.workloads.items() if factory.local_reads} >= {"register", "set"}
@@ -248,7 +260,7 @@ def test_an_add_that_timed_out_is_sent_again_only_if_asked(cluster: Cluster, ret
     node = cluster.nodes[0]
     with Relay(*node.endpoint(PORT)) as relay:
         mine = session_of("counter", Through(node, relay), Timeouts(op_s=20.0), writes="all", retries=retries)
-        with paused(cluster.nodes[1]), pytest.raises(Unknown) as raised:
+        with paused(cluster, 1), pytest.raises(Unknown) as raised:
             mine.invoke(invoke("add", 1))
         assert not raised.value.lost, raised.value
         assert (relay.connections, queries(relay.sent)) == (1, requests)
@@ -363,7 +375,7 @@ def test_how_many_requests_an_op_is(
 def test_the_servers_timeout_leaves_time_for_its_answer(cluster: Cluster) -> None:
     """A write that times out at the node is told before the client gives up."""
     mine = session(cluster.nodes[0], writes="all")
-    with paused(cluster.nodes[1]), pytest.raises(Unknown) as raised:
+    with paused(cluster, 1), pytest.raises(Unknown) as raised:
         mine.invoke(invoke("write", [next(keys), 1]))
     assert not raised.value.lost
     assert "write timeout" in str(raised.value) and "sent" in str(raised.value)
@@ -378,7 +390,7 @@ def test_what_operators_do_is_done(cluster: Cluster, operation: Any) -> None:
 
 def test_closing_a_session_ends_its_op(cluster: Cluster) -> None:
     mine = session(cluster.nodes[1])
-    with paused(cluster.nodes[1]):
+    with paused(cluster, 1):
         threading.Timer(0.2, mine.close).start()
         begin = time.monotonic()
         with pytest.raises(Unknown):
@@ -389,7 +401,7 @@ def test_closing_a_session_ends_its_op(cluster: Cluster) -> None:
 
 def test_no_answer_in_time_is_unknown_and_the_session_is_lost(cluster: Cluster) -> None:
     mine = session(cluster.nodes[1], timeouts=Timeouts(op_s=1.0))
-    with paused(cluster.nodes[1]):
+    with paused(cluster, 1):
         with pytest.raises(Unknown) as raised:
             mine.invoke(invoke("write", [next(keys), 1]))
         assert raised.value.lost
@@ -397,7 +409,7 @@ def test_no_answer_in_time_is_unknown_and_the_session_is_lost(cluster: Cluster) 
 
 def test_a_session_to_a_node_that_is_stopped_is_not_opened(cluster: Cluster) -> None:
     """The kernel accepts connections for it: only an answer counts."""
-    with paused(cluster.nodes[1]), pytest.raises(DidNotHappen) as raised:
+    with paused(cluster, 1), pytest.raises(DidNotHappen) as raised:
         session(cluster.nodes[1], timeouts=Timeouts(connect_s=0.5))
     assert raised.value.lost
 
@@ -436,7 +448,7 @@ def test_each_op_is_sent_once_when_its_node_dies_in_mid_op(cluster: Cluster) -> 
         time.sleep(1.5)
         node.agent.request("pause")
         time.sleep(0.5)
-        with down(node):
+        with down(cluster, 2):
             for writer in writers:
                 writer.join(10)
         assert all(isinstance(error, Unknown) and error.lost for error in raised), raised
@@ -460,7 +472,7 @@ def test_without_a_quorum_writes_are_unknown_until_the_node_knows_it_then_refuse
     left, *others = cluster.nodes
     told: list[str] = []
     took_s = 0.0
-    with down(*others):
+    with down(cluster, 1, 2):
         with pytest.raises(DidNotHappen) as closed:
             session(others[0])
         assert closed.value.lost
