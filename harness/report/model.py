@@ -14,10 +14,11 @@ from harness.fault import Window
 from harness.glossary import Model, model
 from harness.history import History
 from harness.plan import TestPlan
-from harness.report import figures, findings
+from harness.report import figures, findings, replicas
 from harness.report.figures import AvailabilityRow, CheckerRow, ErrorRow, FaultRow, StatsRow
 from harness.report.findings import Finding
 from harness.report.operations import Operations
+from harness.report.replicas import Replicas
 from harness.report.series import pack
 from harness.target import Claim, KnownIssue
 from harness.verdict import Verdict
@@ -99,6 +100,7 @@ class Page:
     errors: list[ErrorRow]
     unmapped: list[tuple[str, int]]
     availability: list[AvailabilityRow]
+    replicas: Replicas
     checkers: list[CheckerRow]
     environment: list[tuple[str, str]]
     interrupted: str
@@ -142,6 +144,7 @@ def make_page(run: ReportInput) -> Page:
         errors=figures.error_rows(operations),
         unmapped=sorted(run.unmapped.items(), key=lambda item: -item[1]),
         availability=figures.availability_rows(operations, windows) if operations.timed else [],
+        replicas=replicas.make(run.history, windows, run.verdict),
         checkers=figures.checker_rows(run.verdict),
         environment=figures.flat(
             {**_plan_facts(run.plan), **{k: v for k, v in run.environment.items() if k not in TOLD_ELSEWHERE}}
@@ -244,7 +247,7 @@ def _facts(run: ReportInput, operations: Operations, windows: list[Window]) -> l
                 f"{begin / 1e9:.1f} s to {end / 1e9:.1f} s",
             )
         )
-    return facts
+    return [*facts, *replicas.facts(run.verdict)]
 
 
 def _plan_facts(plan: TestPlan | None) -> dict[str, Any]:
