@@ -75,7 +75,7 @@ class ListAppend:
             Found(kind.type, kind.count, [explainer.anomaly(cycle) for cycle in kind.cycles], {kind.type})
             for kind in cycles.kinds.values()
         ]
-        judge = LevelJudge(columns, txn, versions, depends.graph, cycles, timing, options.max_shown)
+        judge = LevelJudge(columns, txn, versions, depends.graph, cycles, timing, options.max_shown, deadline)
         levels = judge.judged({name for part in found for name in part.evidence}, model)
         found += levels.found
         opened = OpenOrders()

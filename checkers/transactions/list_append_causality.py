@@ -1,34 +1,28 @@
 """Effects that were seen without their causes, in list-append histories.
 
-Problem: a transaction reads what depends on something that it misses. Which models does that break?
-
-- causality-violation: the cause was visible to the reader, through a chain of transactions each of which read from the
-  one before. Cerone, Bernardi and Gotsman (2015) call what forbids it causal consistency; in the terms of Cerone,
-  Gotsman and Yang (2017): (SO ∪ WR)⁺ ; RW leads from a transaction to itself, where RW leads to every later version.
-- session-causality: the same op by op, where a transaction is nothing more than its client's reads and writes one after
-  the other: what causal memory forbids (Ahamad et al., Causal Memory, 1995). An append causes what its client does
-  afterwards, and what others read of it.
+Problem: a transaction reads what depends on something that it misses: the cause was visible to the reader, through a
+chain of transactions each of which read from the one before. Cerone, Bernardi and Gotsman (2015) call what forbids it
+causal consistency; in the terms of Cerone, Gotsman and Yang (2017): (SO ∪ WR)⁺ ; RW leads from a transaction to itself,
+where RW leads to every later version.
 
 Idea: cycles with exactly one rw edge in a graph without ww edges, in which a chain of version nodes stands for "this
-version and all later ones of the key". The nodes are transactions, or single micro-ops. Only what lies on cycles of the
-graph of all dependencies is looked at.
+version and all later ones of the key". Only what lies on cycles of the graph of all dependencies is looked at.
 
-Cost: as for `checkers.transactions.cycles`, over the micro-ops of those transactions.
+Cost: as for `checkers.transactions.cycles`, over those transactions.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from checkers.transactions.cycle_kinds import G1C, SINGLE, Cycle, Timing, name_of
+from checkers.transactions.cycle_kinds import SINGLE, Cycle, Timing, name_of
 from checkers.transactions.cycles import find_cycles
-from checkers.transactions.dependency_graph import NO_MOP, PASS, PROCESS, RW, WR, WW, Graph, edges_between, graph_of
+from checkers.transactions.dependency_graph import NO_MOP, PASS, RW, WW, Graph, edges_between, graph_of
 from checkers.transactions.list_append_values import appends_later
 from checkers.transactions.list_append_versions import NOBODY, Versions
-from checkers.transactions.txn_columns import APPEND, TxnColumns
-from harness.history import FAIL, OK
+from checkers.transactions.txn_columns import TxnColumns
 
-CAUSALITY, SESSION_CAUSALITY = "causality-violation", "session-causality"
+CAUSALITY = "causality-violation"
 SPELLED_OUT_MAX = 256
 """How many versions between a read and the own append after it are looked at, where there are more."""
 
@@ -63,53 +57,10 @@ def causality_violations(
     return found, open_types
 
 
-def session_causality(
-    columns: TxnColumns, txn: np.ndarray, versions: Versions, graph: Graph, cyclic: np.ndarray, limit: int
-) -> tuple[int, list[Cycle], list[str]]:
-    """(how many, some as cycles of transactions, what is not known)."""
-    mops = len(columns.function)
-    keep = graph.subset(_inside(graph, cyclic))
-    shown = cyclic[txn] & ((columns.function == APPEND) | (columns.status[txn] == OK))
-    chosen = np.flatnonzero(shown)
-    same = txn[chosen[1:]] == txn[chosen[:-1]]
-    first = np.full(len(columns), -1, np.int64)
-    last = np.full(len(columns), -1, np.int64)
-    first[txn[chosen[::-1]]] = chosen[::-1]
-    last[txn[chosen]] = chosen
-    session = keep.kind == PROCESS
-    before, after = last[keep.source[session]], first[keep.target[session]]
-    ran = (before >= 0) & (after >= 0)
-    read_from = keep.kind == WR
-    source = np.concatenate((chosen[:-1][same], before[ran], keep.source_mop[read_from])).astype(np.int32)
-    target = np.concatenate((chosen[1:][same], after[ran], keep.target_mop[read_from])).astype(np.int32)
-    ordered = Graph(mops, mops, source, target, np.full(len(source), WR, np.int8), source, target)
-    parts = graph_of(mops, [ordered, _by_micro_op(keep, mops)])
-    closed = _with_later_versions(parts, keep, versions, cyclic, txn, np.arange(mops))
-    nobody = np.zeros(mops, np.int64)
-    timing = Timing(np.full(mops, FAIL, np.int8), nobody, nobody, nobody - 1, timed=False)
-    search = find_cycles(closed, timing, limit)
-    kinds = [search.kinds[name] for name in (name_of(SINGLE, 0), name_of(G1C, 0)) if name in search.kinds]
-    return sum(kind.count for kind in kinds), [c for kind in kinds for c in kind.cycles], search.undecided
-
-
 def _inside(graph: Graph, cyclic: np.ndarray) -> np.ndarray:
     """bool[e]: the edges between transactions on cycles, and those of virtual nodes."""
     wide = np.concatenate((cyclic, np.ones(graph.nodes - graph.txns, bool)))
     return wide[graph.source] & wide[graph.target]
-
-
-def _by_micro_op(graph: Graph, mops: int) -> Graph:
-    """The rw edges that go through virtual nodes, between micro-ops."""
-    edge = graph.subset((graph.kind == PASS) | ((graph.kind == RW) & (graph.target_mop == NO_MOP)))
-    return Graph(
-        mops,
-        mops + graph.nodes - graph.txns,
-        np.where(edge.source < graph.txns, edge.source_mop, edge.source - graph.txns + mops).astype(np.int32),
-        np.where(edge.target < graph.txns, edge.target_mop, edge.target - graph.txns + mops).astype(np.int32),
-        edge.kind,
-        edge.source_mop,
-        edge.target_mop,
-    )
 
 
 def _until_own(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from checkers.transactions.cycle_explainer import CycleExplainer
 from checkers.transactions.cycle_kinds import Cycle, Step
 from checkers.transactions.dependency_graph import PROCESS, RW, WR, WW
 from checkers.transactions.list_append_versions import NOBODY, Versions
 from checkers.transactions.list_append_wording import Names, shown
 from checkers.transactions.open_orders import Conflict
-from checkers.transactions.txn_columns import TxnColumns
+from checkers.transactions.txn_columns import READ, TxnColumns
 from harness.history import OK
 from harness.verdict import Anomaly
 
@@ -34,8 +36,8 @@ class Explainer(CycleExplainer):
         reasons = []
         for step in steps:
             source, target = self._txn_of(step.source), self._txn_of(step.target)
-            if step.kind == RW:
-                reasons.append(self._why(Step(source, target, RW, step.source, step.target), names))
+            if source != target and step.kind in (RW, WW):
+                reasons.append(self._why(Step(source, target, step.kind, step.source, step.target), names))
             elif source != target and columns.process[source] != columns.process[target]:
                 reasons.append(self._why(Step(source, target, WR, step.source, step.target), names))
             elif source != target:
@@ -45,8 +47,23 @@ class Explainer(CycleExplainer):
             type=type_,
             ops=sorted(int(columns.op[txn]) for txn in txns),
             sentence=f"{who}: an effect was seen, and what it came from was not: {'; '.join(reasons)}.",
-            sub_history=self._records_with_observers(set(txns)),
+            sub_history=self._records_with_observers({*txns, *self._readers_of_orders(steps)}),
         )
+
+    def _readers_of_orders(self, steps: Cycle) -> list[int]:
+        """The transactions of the cycle's readers that show the order of two appends of it."""
+        columns = self._columns
+        reads = [mop for step in steps for mop in (step.source, step.target) if columns.function[mop] == READ]
+        clients = {int(columns.process[self._txn_of(mop)]) for mop in reads}
+        found = []
+        for step in steps:
+            if step.kind != WW:
+                continue
+            same = np.flatnonzero((columns.key == columns.key[step.target]) & self._versions.fits)
+            place = int(self._versions.position[step.target])
+            long = same[(columns.list_start[same + 1] - columns.list_start[same]) > place]
+            found += [txn for txn in map(self._txn_of, long.tolist()) if int(columns.process[txn]) in clients][:1]
+        return found
 
     def open_order(self, type_: str, conflict: Conflict) -> Anomaly:
         """Appends that nobody read, and no order of which fits snapshot isolation."""

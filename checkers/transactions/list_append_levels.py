@@ -12,6 +12,7 @@ that are on some.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -21,20 +22,20 @@ from checkers import models
 from checkers.transactions.cycle_kinds import G0, G1C, NONADJACENT, SINGLE, SUFFIXES, Timing, name_of
 from checkers.transactions.cycles import CycleSearch
 from checkers.transactions.dependency_graph import Graph
-from checkers.transactions.list_append_causality import (
-    CAUSALITY,
-    SESSION_CAUSALITY,
-    causality_violations,
-    session_causality,
-)
+from checkers.transactions.list_append_causality import CAUSALITY, causality_violations
 from checkers.transactions.list_append_explain import Explainer
 from checkers.transactions.list_append_sessions import session_breaks
 from checkers.transactions.list_append_values import Found
 from checkers.transactions.list_append_versions import Versions
+from checkers.transactions.list_append_views import Views
 from checkers.transactions.list_append_visibility import overtaken_updates, stale_reads, torn_reads
 from checkers.transactions.prefix_cycles import LONG_FORK, find_prefix_cycles, is_forbidden
 from checkers.transactions.txn_columns import TxnColumns
 
+PRAM, SESSION_CAUSALITY = "PRAM-violation", "session-causality"
+SMALL = 2000
+IN_PASSING_S = (10.0, 0.2)
+"""For PRAM and causal memory where something else is asked: in a small history, and in a larger one."""
 _STRENGTHS = ("", "strong-session-", "strong-")
 
 
@@ -47,7 +48,7 @@ class Levels:
 
 
 class LevelJudge:
-    """Asks one question after the other; see the module."""
+    """Asks one question after the other; see the module. deadline: of time.monotonic(), for PRAM and causal."""
 
     def __init__(
         self,
@@ -58,6 +59,7 @@ class LevelJudge:
         cycles: CycleSearch,
         timing: Timing,
         limit: int,
+        deadline: float,
     ) -> None:
         self._columns = columns
         self._txn = txn
@@ -66,6 +68,7 @@ class LevelJudge:
         self._cycles = cycles
         self._timing = timing
         self._limit = limit
+        self._deadline = deadline
         self._explainer = Explainer(columns, versions)
 
     def judged(self, evidence: set[str], asked: str) -> Levels:
@@ -98,6 +101,8 @@ class LevelJudge:
                 for found in self._prefix(strength, known):
                     add(found)
         self._causality(asked, known, add, result)
+        if evidence.isdisjoint(models.NO_EXECUTION):
+            self._views(asked, known, add, result)
         return result
 
     def _has(self, strength: int, *kinds: int) -> bool:
@@ -139,16 +144,30 @@ class LevelJudge:
                 if type_ in [CAUSALITY + SUFFIXES[s] for s in asked]:
                     add(Found(type_, count, [self._explainer.anomaly(c, type_) for c in cycles], {type_}))
             result.undecided |= open_types
-        if any(self._has(s, G0, G1C, SINGLE) for s in (0, 1)) and not _broken("causal", known):
-            count, cycles, open_sentences = session_causality(
-                self._columns, self._txn, self._versions, self._graph, cyclic, self._limit
-            )
-            several = [cycle for cycle in cycles if len({self._txn[step.source] for step in cycle}) > 1]
-            count -= len(cycles) - len(several)
-            shown = [self._explainer.by_micro_op(cycle, SESSION_CAUSALITY) for cycle in several[: self._limit]]
-            add(Found(SESSION_CAUSALITY, count, shown, {SESSION_CAUSALITY}))
-            if open_sentences and not count:
-                result.undecided[SESSION_CAUSALITY] = open_sentences[0]
+
+    def _views(self, asked: str, known: set[str], add: Callable[[Found], None], result: Levels) -> None:
+        """PRAM and causal memory."""
+        contradicted = bool(np.any(self._versions.usable & ~self._versions.agreed))
+        if not contradicted and not any(self._has(s, G0, G1C, SINGLE) for s in (0, 1)):
+            return
+        wanted = np.ones(len(self._columns), bool)
+        if not contradicted and self._cycles.knots is not None:
+            wanted = np.zeros(len(self._columns), bool)
+            wanted[self._cycles.knots.names[: self._cycles.knots.txns]] = True
+        views: Views | None = None
+        now = time.monotonic()
+        patience_s = IN_PASSING_S[len(self._columns) > SMALL]
+        until = self._deadline if asked in ("PRAM", "causal") else min(self._deadline, now + patience_s)
+        for model, type_ in (("PRAM", PRAM), ("causal", SESSION_CAUSALITY)):
+            if _broken(model, known):
+                continue
+            views = views or Views(self._columns, self._txn, self._versions, wanted)
+            broken = views.broken(causal=model == "causal", limit=self._limit, deadline=until)
+            several = [cycle for cycle in broken.cycles if len({self._txn[step.source] for step in cycle}) > 1]
+            count = broken.count - len(broken.cycles) + len(several)
+            add(Found(type_, count, [self._explainer.by_micro_op(cycle, type_) for cycle in several], {type_}))
+            if broken.undecided and not count:
+                result.undecided[type_] = broken.undecided
 
 
 def _matters(anomaly: str, model: str, evidence: set[str]) -> bool:

@@ -18,11 +18,10 @@ from collections.abc import Mapping, Sequence
 from itertools import permutations
 from typing import Any
 
+from tests.checkers.memory_oracle import Op, explained
 from tests.checkers.txn_oracle import Txn, transactions
 
 MODELS = ("read-your-writes", "monotonic-reads", "monotonic-writes", "writes-follow-reads", "PRAM", "causal")
-Op = tuple[Txn, int, str, Any, Any]
-"""A transaction, the number of the micro-op in it, and the micro-op."""
 
 
 def kept(ops: Sequence[Mapping[str, Any]]) -> dict[str, bool]:
@@ -51,8 +50,8 @@ def kept(ops: Sequence[Mapping[str, Any]]) -> dict[str, bool]:
         "writes-follow-reads": all(
             _some_order(by_key[k], [pair for s in sessions.values() for pair in _answers(s, k)]) for k in keys
         ),
-        "PRAM": all(_replays(sessions, p, causal=False) for p in sessions),
-        "causal": all(_replays(sessions, p, causal=True) for p in sessions),
+        "PRAM": all(explained(sessions, p, causal=False) for p in sessions),
+        "causal": all(explained(sessions, p, causal=True) for p in sessions),
     }
 
 
@@ -102,44 +101,3 @@ def _some_order(values: Sequence[Any], pairs: Sequence[tuple[Any, Any]]) -> bool
         if all(place[a] <= place[b] for a, b in pairs):
             return True
     return False
-
-
-def _replays(sessions: Mapping[int, Sequence[Op]], client: int, *, causal: bool) -> bool:
-    """Whether one order of all writes and the client's reads explains these."""
-    everything = [op for session in sessions.values() for op in session]
-    number = {id(op): i for i, op in enumerate(everything)}
-    before: list[set[int]] = [set() for _ in everything]
-    for session in sessions.values():
-        for i, op in enumerate(session):
-            before[number[id(op)]] |= {number[id(other)] for other in session[:i]}
-    if causal:
-        writer = {(op[3], op[4]): i for i, op in enumerate(everything) if op[2] == "w"}
-        for i, op in enumerate(everything):
-            if op[2] == "r" and op[4] is not None:
-                before[i].add(writer[op[3], op[4]])
-        for _ in everything:
-            for some in before:
-                some |= {further for j in some for further in before[j]}
-        if any(i in some for i, some in enumerate(before)):
-            return False
-    told = frozenset(i for i, op in enumerate(everything) if op[2] == "w" or op[0].process == client)
-    reads = frozenset(i for i in told if everything[i][2] == "r")
-    dead: set[frozenset[Any]] = set()
-
-    def extend(done: frozenset[int], state: Mapping[Any, Any]) -> bool:
-        if reads <= done:
-            return True
-        if (known := done | {("", *item) for item in state.items()}) in dead:
-            return False
-        for i in told - done:
-            _, _, name, key, value = everything[i]
-            if not (before[i] & told) <= done or (name == "r" and state.get(key) != value):
-                continue
-            if extend(done | {i}, {**state, key: value} if name == "w" else state):
-                return True
-            if name == "r":
-                break  # a read that can be done now may as well be
-        dead.add(known)
-        return False
-
-    return extend(frozenset(), {})

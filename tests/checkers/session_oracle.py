@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+from tests.checkers.memory_oracle import Op, explained
 from tests.checkers.txn_oracle import Txn, transactions
 
 
@@ -65,6 +66,32 @@ def _without(elements: tuple[Any, ...], earlier: Any, later: Any) -> bool:
     if later not in elements or earlier == later:
         return False
     return earlier not in elements or elements.index(earlier) > elements.index(later)
+
+
+def kept_memory(ops: Sequence[Mapping[str, Any]]) -> dict[str, bool]:
+    """PRAM and causal: whether the history keeps them (see `memory_oracle`).
+
+    Elements that nobody wrote, or in transactions that failed, say nothing.
+    """
+    txns = transactions(ops)
+    seen = {(k, e) for t in txns if t.type == "ok" for n, k, v in t.mops if n == "r" for e in v or ()}
+    happened = [
+        t
+        for t in txns
+        if t.type == "ok" or (t.type == "info" and any(n == "append" and (k, v) in seen for n, k, v in t.mops))
+    ]
+    written = {(k, v) for t in happened for n, k, v in t.mops if n == "append"}
+    sessions: dict[int, list[Op]] = {}
+    for t in happened:
+        for place, (name, key, value) in enumerate(t.mops):
+            if name == "append":
+                sessions.setdefault(t.process, []).append((t, place, name, key, value))
+            elif t.type == "ok":
+                shown = tuple(e for e in value or () if (key, e) in written)
+                sessions.setdefault(t.process, []).append((t, place, name, key, shown))
+    return {
+        model: all(explained(sessions, p, causal=model == "causal") for p in sessions) for model in ("PRAM", "causal")
+    }
 
 
 def overlapping(txns: list[Txn]) -> bool:

@@ -54,6 +54,7 @@ OURS_ONLY = {
 }
 FINER = {
     *("read-your-writes", "monotonic-reads", "monotonic-writes", "writes-follow-reads", "session-causality"),
+    "PRAM-violation",
     *("OTV", "fractured-read", "G-cursor", "causality-violation", "prefix-violation", "long-fork"),
 }
 """What else we say of the same cycles, and the peer has no finding for."""

@@ -16,7 +16,15 @@ from harness.verdict import Verdict
 from tests.checkers.txn_histories import random_append_history
 
 A = "append"
-FINER = {"OTV", "fractured-read", "causality-violation", "prefix-violation", "session-causality", "long-fork"}
+FINER = {
+    "OTV",
+    "fractured-read",
+    "causality-violation",
+    "prefix-violation",
+    "session-causality",
+    "PRAM-violation",
+    "long-fork",
+}
 """What else a cycle may be, see checkers.transactions.list_append_levels."""
 
 

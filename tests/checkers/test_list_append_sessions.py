@@ -14,7 +14,7 @@ from checkers.transactions.list_append_versions import version_orders
 from checkers.transactions.txn_columns import READ, columns_of
 from harness.checker import CheckOptions
 from harness.history import History
-from tests.checkers.session_oracle import broken_guarantees
+from tests.checkers.session_oracle import broken_guarantees, kept_memory
 from tests.checkers.txn_histories import Op, append_histories
 
 EXAMPLES = int(os.environ.get("FAULTLINE_EXAMPLES", "600"))
@@ -81,6 +81,61 @@ def test_broken_guarantees_are_those_of_the_definitions(ops: list[Op]) -> None:
         claimed.add((list_append_sessions.TYPES[case.kind], key, where))
     usable = {columns.keys[k] for k in range(len(columns.keys)) if versions.usable[k]}
     assert claimed == {case for case in broken_guarantees(ops) if case[1] in usable}
+
+
+NO_EXECUTION = {"garbage-read", "future-read", "duplicate-elements", "cyclic-versions"}
+
+
+@thorough
+@given(append_histories(txns=6, keys=2, mops=3))
+def test_pram_and_causal_memory_are_those_of_the_definitions(ops: list[Op]) -> None:
+    agree_on_memory(ops)
+
+
+@thorough
+@given(append_histories(txns=8, keys=2, mops=2, corrupt=False))
+def test_pram_and_causal_memory_on_longer_histories(ops: list[Op]) -> None:
+    agree_on_memory(ops)
+
+
+def agree_on_memory(ops: list[Op]) -> None:
+    for model, kept in kept_memory(ops).items():
+        verdict = ListAppend().check(History.from_ops(ops), CheckOptions(model=model))
+        if NO_EXECUTION & set(verdict.anomaly_types) or "does not see its own" in str(verdict.anomalies):
+            assert verdict.verdict == "invalid"
+            continue
+        assert verdict.verdict == ("valid" if kept else "invalid"), (model, verdict.anomaly_types, verdict.reasons)
+
+
+PRAM_CASES = {
+    "its own later append": in_sessions((0, [["r", "x", [1]]]), (0, [[A, "x", 1]])),
+    "another's appends to two keys": in_sessions(
+        (0, [[A, "x", 1]]), (0, [[A, "y", 1]]), (1, [["r", "y", [1]]]), (1, [["r", "x", []]])
+    ),
+    "an order that only a later read shows": in_sessions(
+        (0, [[A, "z", 1]]),
+        (0, [[A, "x", 1]]),
+        (1, [[A, "x", 2]]),
+        (1, [[A, "y", 1]]),
+        (2, [["r", "y", [1]]]),
+        (2, [["r", "z", []]]),
+        (2, [["r", "x", [1, 2]]]),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", PRAM_CASES)
+def test_pram_is_more_than_its_guarantees(case: str) -> None:
+    ops = PRAM_CASES[case]
+    for model in ("PRAM", "causal"):
+        verdict = ListAppend().check(History.from_ops(ops), CheckOptions(model=model))
+        assert verdict.verdict == "invalid"
+        assert "PRAM-violation" in verdict.anomaly_types
+    for model in ("read-your-writes", "monotonic-reads", "monotonic-writes"):
+        assert ListAppend().check(History.from_ops(ops), CheckOptions(model=model)).verdict == "valid"
+    anomaly = next(a for a in verdict.anomalies if a.type == "PRAM-violation")
+    kept = [op for op in ops if op["index"] in set(anomaly.sub_history)]
+    assert "PRAM-violation" in ListAppend().check(History.from_ops(kept), CheckOptions()).anomaly_types
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck), database=None)
