@@ -94,7 +94,20 @@ KNOWN_ISSUES: tuple[KnownIssue, ...] = (
         versions=(("9.0", ""),),
         anomalies=LOST,
         needs=("failover",),
-        options={"sync": "off"},
+        options={"sync": "off", "fence": "yes"},
+    ),
+    KnownIssue(
+        name="an old primary that is not fenced goes on",
+        sentence=(
+            "A standby that is promoted does not end the old primary, and the old primary is not told: until somebody"
+            " ends it, both acknowledge writes, and those of one are lost. By design: an operator, or what fails over,"
+            " has to fence it."
+        ),
+        link="https://www.postgresql.org/docs/current/warm-standby-failover.html",
+        versions=(("9.0", ""),),
+        anomalies=(*LOST, "split-brain", "stale-read"),
+        needs=("failover",),
+        options={"fence": "no"},
     ),
     KnownIssue(
         name="CREATE INDEX and REINDEX CONCURRENTLY leave rows out of the index",
