@@ -28,6 +28,8 @@ from targets.postgres.roles import Role, newest_leader
 
 READY_S = 20.0
 """How long an inject waits for standbys that follow: an earlier fault may just have ended."""
+SOON_S = 5.0
+"""How long all standbys that followed are waited for, where fewer would be enough."""
 END_SESSIONS = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
     " WHERE application_name LIKE 'faultline-n%' AND application_name NOT LIKE 'faultline-{name}-%'"
@@ -127,6 +129,21 @@ class Failover:
 
 def _enough(setting: Setting) -> int:
     return replicated.enough_to_choose(setting.options.get("sync", "off"), len(setting.cluster.nodes))
+
+
+def _answers(target: Any, standbys: list[Node], needed: int) -> list[Role]:
+    """How far each standby's log reaches: of all of them, or of enough where the others don't answer soon."""
+    began = time.monotonic()
+    while True:
+        found = [role for role in replicated.roles_in(target, standbys) if not role.leads]
+        waited_s = time.monotonic() - began
+        if len(found) == len(standbys) or (waited_s > SOON_S and len(found) >= needed):
+            return found
+        if waited_s > READY_S:
+            raise InfrastructureError(
+                f"{len(found)} standbys answer, {needed} are needed to know what was acknowledged"
+            )
+        time.sleep(replicated.POLL_S)
 
 
 def _turn(target: Any, node: Node, leader: Node) -> bool:

@@ -44,6 +44,12 @@ IMAGE_DATA = "/var/lib/faultline"
 START_TIMEOUT_S = 60.0
 SETUP_TIMEOUT_S = 60.0
 
+END_BACKEND = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE pid = $1::int AND application_name = $2::text AND wait_event IS DISTINCT FROM 'SyncRep'"
+)
+"""Not one that waits for a standby: to end it would show its commit to all, though no standby has it."""
+
 S = TypeVar("S", bound=TransactionSession)
 
 
@@ -286,12 +292,7 @@ class Postgres:
             def end_backend(pid: int, of: str) -> None:
                 ending = self.connect(at, "faultline-ends-abandoned", statement_timeout=limit_ms)
                 try:
-                    ending.execute(
-                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                        " WHERE pid = $1::int AND application_name = $2::text",
-                        str(pid),
-                        of,
-                    )
+                    ending.execute(END_BACKEND, str(pid), of)
                 finally:
                     ending.close()
 
