@@ -13,6 +13,7 @@ import copy
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -109,9 +110,8 @@ class Member:
         self._scripts: dict[str, list[Reaction]] = {}
         self._lock = replica_set.lock
         self._sockets: list[socket.socket] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = bound(0)
         self.port: int = self._listener.getsockname()[1]
-        self._listener.close()
         self.running = False
 
     @property
@@ -121,7 +121,9 @@ class Member:
     def start(self) -> None:
         """Listen; nothing happens when it does already."""
         if not self.running:
-            self._listener = socket.create_server(("127.0.0.1", self.port))
+            if self._listener.fileno() < 0:
+                self._listener = bound(self.port)
+            self._listener.listen()
             self.running = True
             threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
 
@@ -439,6 +441,22 @@ class ReplicaSet:
     def primary(self) -> Member:
         """The newest."""
         return max((m for m in self.members if m.role == "PRIMARY"), key=lambda member: member.term)
+
+
+def bound(port: int, timeout_s: float = 20.0) -> socket.socket:
+    """A socket at this port (0: a free one) that does not listen yet: until then connections are refused."""
+    until = time.monotonic() + timeout_s
+    while True:
+        one = socket.socket()
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            one.bind(("127.0.0.1", port))
+            return one
+        except OSError:
+            one.close()
+            if time.monotonic() > until:
+                raise
+        time.sleep(0.05)
 
 
 def changed(document: Document, change: Document) -> Document:
