@@ -170,4 +170,7 @@ APPEND = Workload(
             ("exponential", "uniform"),
         ),
     },
+    check_options={
+        "initial": Option("nil", "what lists hold before any append; unknown: anything", ("nil", "unknown")),
+    },
 )

@@ -13,6 +13,9 @@ Ops: `f` is `txn`; `value` is a list of `["append", k, v]` and `["r", k, list or
 nothing: the empty list). `ok`: committed. `fail`: aborted. `info` or no completion: may have committed; its reads say
 nothing, and it has no end.
 
+Options (of the workload): `initial`: "nil", or "unknown": lists may have held something before any append
+(list_append_initial).
+
 What it can't: anomalies that need predicates. The order of appends that nobody read is open; whether some order fits is
 decided (checkers.transactions.open_orders) where it matters: for snapshot isolation, consistent view and their kin.
 
@@ -29,6 +32,7 @@ from checkers.transactions.cycles import CycleSearch, find_cycles
 from checkers.transactions.list_append_cursor import cursor_circles
 from checkers.transactions.list_append_edges import dependencies
 from checkers.transactions.list_append_explain import Explainer
+from checkers.transactions.list_append_initial import without_initial
 from checkers.transactions.list_append_levels import LevelJudge
 from checkers.transactions.list_append_lost import lost_appends
 from checkers.transactions.list_append_values import Found, ValueAnomalies
@@ -58,6 +62,8 @@ class ListAppend:
         """The same from columns."""
         model = models.canonical(options.model or DEFAULT_MODEL)
         deadline = time.monotonic() + options.time_budget_s
+        if options.workload.get("initial", "nil") == "unknown":
+            columns = without_initial(columns)
         txn = columns.txn_of_mop()
         versions = version_orders(columns, txn)
         values = ValueAnomalies(columns, txn, versions, options.max_shown).found()
