@@ -146,6 +146,7 @@ class AgentClient:
         self._lock = threading.Lock()
         self._write_lock = threading.Lock()
         self._lost: str | None = None
+        self._last_words = ""
         self._closed = threading.Event()
         try:
             self._channel = open_channel()
@@ -262,6 +263,8 @@ class AgentClient:
                     continue
                 number = answer.get("id")
                 if number is None:
+                    if answer.get("event") == "ending":
+                        self._last_words = f"it ended because of {answer.get('why')}"
                     if self._on_event is not None:
                         self._on_event(answer)
                     continue
@@ -270,7 +273,7 @@ class AgentClient:
                 if waiter is not None:
                     waiter.answer = answer
                     waiter.done.set()
-        last_words = getattr(self._channel, "stderr", "")
+        last_words = self._last_words or getattr(self._channel, "stderr", "")
         self._abandon(f"{self.node}: the agent's channel ended" + (f": {last_words}" if last_words else ""))
 
     def _abandon(self, reason: str) -> None:

@@ -37,7 +37,9 @@ class SshChannel:
         with contextlib.suppress(OSError):
             while self._channel.recv_stderr_ready():
                 self._stderr = (self._stderr + self._channel.recv_stderr(65536))[-2000:]
-        return self._stderr.decode(errors="replace").strip()
+        failure = self._channel.get_transport().saved_exception
+        connection = f"the connection failed: {failure or type(failure).__name__}" if failure is not None else ""
+        return self._stderr.decode(errors="replace").strip() or connection
 
     def write(self, data: bytes) -> None:
         try:

@@ -131,7 +131,7 @@ class SshNode:
         if not self._tunnel:
             return self.host.address or self.connection.login.host, port
         if port not in self._tunnels:
-            self._tunnels[port] = Tunnel(self.connection, self.address, port)
+            self._tunnels[port] = Tunnel(lambda: Connection(self.connection.login), self.address, port)
         return "127.0.0.1", self._tunnels[port].port
 
     def run(self, *argv: str, stdin: str | None = None, timeout_s: float = 30.0) -> Completed:
