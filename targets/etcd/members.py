@@ -114,7 +114,7 @@ def join(cluster: Cluster, node: Node) -> None:
 
 
 def _listed(others: Sequence[Node], before: str) -> tuple[list[dict[str, Any]] | None, str]:
-    """The members as a quorum knows them (3.4: as the one asked does), None where nobody could say; and what was said."""
+    """The members as a quorum knows them (3.4: the one asked), None where nobody answered; and what was said last."""
     said = before
     for other in others:
         try:
