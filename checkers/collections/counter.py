@@ -14,13 +14,15 @@ Three methods, each sharper than the one before, and the verdict's stats say how
     search        one choice of adds, and one order, for all reads together: exact (the counter is linearizable), a
                   frontier of (adds in effect, reads done), as long as it stays small
 
-Under a model without realtime any adds may be in: then a read counts only if no choice from all adds explains it.
+Under a model without realtime any adds may be in: then a read counts only if no choice from all adds explains it. What
+realtime forbids is shown all the same, and rules out linearizable.
 Source: Jepsen's counter, which has the bounds, for increments only. Cost: O(n log n) for the bounds; 2^(open adds) at
 worst for the search, which gives up beyond `NODES_MAX` steps.
 """
 
 from __future__ import annotations
 
+from collections import Counter as Counts
 from dataclasses import dataclass
 
 import msgspec
@@ -29,7 +31,7 @@ import numpy as np
 from checkers import models
 from checkers.collections import counter_search
 from checkers.collections.set_columns import NEVER, CallPlaces, numbers_at, places_of
-from checkers.findings import Finding, verdict_of
+from checkers.findings import ALWAYS, NEVER_COUNTS, Finding, verdict_of
 from checkers.values import show
 from harness.checker import CheckOptions
 from harness.history import FAIL, INFO, OK, History, HistoryError
@@ -74,32 +76,19 @@ class Counter:
     def check(self, history: History, options: CheckOptions) -> Verdict:
         """Judge every read. Raises HistoryError for amounts and totals that are no whole numbers of 64 bits."""
         asked = options.model or "linearizable"
-        strict = models.needs_realtime(asked) and history.has_invocations
+        realtime = models.needs_realtime(asked)
         add_calls, read_calls = places_of(history, "add"), places_of(history, "read")
-        adds = _adds(history, add_calls, strict)
-        reads = _reads(history, read_calls, adds, strict)
-        outside = np.flatnonzero((reads.value < reads.lower) | (reads.value > reads.upper)).tolist()
-        findings = [_outside(history, reads, read) for read in outside]
-        method = "bounds"
-        uneven, exact = _unreachable(adds, reads, set(outside))
-        findings += [_uneven(history, reads, read) for read in uneven]
-        if exact:
-            method = "subset-sums"
-        if exact and strict and not findings and len(reads.begin):
-            outcome = counter_search.search(
-                adds.begin.tolist(),
-                adds.end.tolist(),
-                adds.amount.tolist(),
-                reads.begin.tolist(),
-                reads.end.tolist(),
-                reads.value.tolist(),
-                NODES_MAX,
-            )
-            if outcome is not None:
-                method = "search"
-                if outcome >= 0:
-                    findings.append(_together(history, reads, outcome))
-        weak = not models.needs_realtime(asked) or strict or not len(reads.begin)
+        adds = _adds(history, add_calls, history.has_invocations)
+        reads = _reads(history, read_calls, adds, history.has_invocations)
+        wrong, method = _judged(history, adds, reads, search=history.has_invocations)
+        never = wrong
+        if history.has_invocations:
+            any_adds = _adds(history, add_calls, False)
+            never, _ = _judged(history, any_adds, _reads(history, read_calls, any_adds, False), search=False)
+        findings = [Finding(wrong.get(read, anomaly), ALWAYS) for read, anomaly in never.items()]
+        late = [anomaly for read, anomaly in wrong.items() if read not in never]
+        findings += [Finding(anomaly, ALWAYS if realtime else NEVER_COUNTS) for anomaly in late]
+        weak = not realtime or history.has_invocations or not len(reads.begin)
         reasons = [] if weak else ["the history holds no invocation: which adds were done before a read is not known"]
         if not len(reads.begin) and len(adds.begin):
             reasons.append("no read succeeded: nothing is known about the counter")
@@ -118,11 +107,33 @@ class Counter:
                 "reads_wrong": len(findings),
                 "widest_bounds": int((reads.upper - reads.lower).max(initial=0)),
             },
+            more=Counts({TYPE: len(findings) - SHOWN}) if len(findings) > SHOWN else None,
         )
-        if len(findings) > SHOWN:
-            counts = {TYPE: len(findings)}
-            verdict = msgspec.structs.replace(verdict, anomaly_counts=counts)
         return msgspec.structs.replace(verdict, not_=["linearizable"]) if findings else verdict
+
+
+def _judged(history: History, adds: Adds, reads: Reads, *, search: bool) -> tuple[dict[int, Anomaly], str]:
+    """(read → what is wrong with it, the method that came furthest). search: for one order of all reads, too."""
+    outside = np.flatnonzero((reads.value < reads.lower) | (reads.value > reads.upper)).tolist()
+    wrong = {read: _outside(history, reads, read) for read in outside}
+    uneven, exact = _unreachable(adds, reads, set(outside))
+    wrong |= {read: _uneven(history, reads, read) for read in uneven}
+    if not exact:
+        return wrong, "bounds"
+    if not search or wrong or not len(reads.begin):
+        return wrong, "subset-sums"
+    outcome = counter_search.search(
+        adds.begin.tolist(),
+        adds.end.tolist(),
+        adds.amount.tolist(),
+        reads.begin.tolist(),
+        reads.end.tolist(),
+        reads.value.tolist(),
+        NODES_MAX,
+    )
+    if outcome is None:
+        return wrong, "subset-sums"
+    return {outcome: _together(history, reads, outcome)} if outcome >= 0 else {}, "search"
 
 
 def _adds(history: History, calls: CallPlaces, strict: bool) -> Adds:
@@ -211,7 +222,7 @@ def _with(reach: int, zero: int, amount: int) -> tuple[int, int]:
     return reach | reach << -amount, zero - amount
 
 
-def _outside(history: History, reads: Reads, read: int) -> Finding:
+def _outside(history: History, reads: Reads, read: int) -> Anomaly:
     value, lower, upper = int(reads.value[read]), int(reads.lower[read]), int(reads.upper[read])
     sentence = (
         f"Client {_client(history, reads, read)} read {value}, but the counter was "
@@ -219,31 +230,31 @@ def _outside(history: History, reads: Reads, read: int) -> Finding:
         f"to {reads.base[read]}, and those that may have happened "
         f"{'change nothing' if lower == upper else 'make the rest'}."
     )
-    return _finding(history, reads, read, sentence, "bounds")
+    return _anomaly(history, reads, read, sentence, "bounds")
 
 
-def _uneven(history: History, reads: Reads, read: int) -> Finding:
+def _uneven(history: History, reads: Reads, read: int) -> Anomaly:
     sentence = (
         f"Client {_client(history, reads, read)} read {reads.value[read]}. The adds acknowledged before come to "
         f"{reads.base[read]}, and no choice of those that may have happened makes the difference of "
         f"{reads.value[read] - reads.base[read]}."
     )
-    return _finding(history, reads, read, sentence, "subset-sums")
+    return _anomaly(history, reads, read, sentence, "subset-sums")
 
 
-def _together(history: History, reads: Reads, read: int) -> Finding:
+def _together(history: History, reads: Reads, read: int) -> Anomaly:
     sentence = (
         f"Client {_client(history, reads, read)} read {reads.value[read]}. By itself this read could be, but no one "
         "choice of adds, in one order, explains it together with the reads before it."
     )
-    return _finding(history, reads, read, sentence, "search")
+    return _anomaly(history, reads, read, sentence, "search")
 
 
 def _client(history: History, reads: Reads, read: int) -> int:
     return int(history.process[reads.end[read]])
 
 
-def _finding(history: History, reads: Reads, read: int, sentence: str, method: str) -> Finding:
+def _anomaly(history: History, reads: Reads, read: int, sentence: str, method: str) -> Anomaly:
     records = [int(history.index[reads.end[read]])]
     details = {
         "method": method,
@@ -251,4 +262,4 @@ def _finding(history: History, reads: Reads, read: int, sentence: str, method: s
         "lower": int(reads.lower[read]),
         "upper": int(reads.upper[read]),
     }
-    return Finding(Anomaly(TYPE, records, sentence, sub_history=records, details=details), "always")
+    return Anomaly(TYPE, records, sentence, sub_history=records, details=details)

@@ -54,7 +54,8 @@ class Causal:
         initial = freeze(options.workload.get("initial"), -1)
         ops, aborted = parsed_ops(calls_of(history, FS))
         found = session_ops(ops, aborted, initial)
-        evidence = ALWAYS if keeps_sessions(asked) or _canonical(asked) == "causal" else "G-single-item-process"
+        counts = keeps_sessions(asked) or _canonical(asked) == "causal"
+        evidence = ("G-single-item-process", *([ALWAYS] if counts else []))
         findings = list(single_reads(found))
         undecided = unjudged(found)
         if not undecided:

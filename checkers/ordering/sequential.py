@@ -67,8 +67,8 @@ class Sequential:
         if not found.ambiguous:
             decision = decide(found, options.time_budget_s)
             if decision.holds is False:
-                counts = ALWAYS if keeps_sessions(asked) else "G2-item-process"
-                findings.append(Finding(_anomaly(decision.circle or tuple(found.ops)), counts))
+                evidence = ("G2-item-process", *([ALWAYS] if keeps_sessions(asked) else []))
+                findings.append(Finding(_anomaly(decision.circle or tuple(found.ops)), evidence))
             elif decision.holds is None:
                 undecided.append("the search for an order ran out of its time: nobody knows whether there is one")
             elif not keeps_sessions(asked):

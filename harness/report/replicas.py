@@ -267,7 +267,7 @@ def _faults(windows: Sequence[Window], last_ns: int, height: float) -> Markup:
 def _picture(parts: Sequence[Markup], height: float, last_ns: int, title: str) -> Markup:
     ticks = Markup("").join(
         Markup('<text class="tick" x="{}" y="{}">{}</text>').format(
-            min(_x(second * 1_000_000_000, last_ns), RIGHT - 30), height + AXIS - 6, f"{second:g} s"
+            min(_x(round(second * 1e9), last_ns), RIGHT - 30), height + AXIS - 6, f"{second:g} s"
         )
         for second in _seconds(last_ns / 1e9)
     )

@@ -84,6 +84,8 @@ def test_invalid_is_what_no_order_explains(calls: list[Call]) -> None:
     loose = Counter().check(records, asked("serializable"))
     if loose.verdict == "invalid":
         assert not explained(calls, 0, step, order="none")
+    assert (loose.anomaly_counts, loose.not_) == (verdict.anomaly_counts, verdict.not_), "shown whatever is judged"
+    assert any(anomaly.counts for anomaly in loose.anomalies) is (loose.verdict == "invalid")
 
 
 @settings(thorough, max_examples=EXAMPLES // 2)
@@ -115,6 +117,19 @@ def test_a_count_that_no_choice_of_adds_makes_is_told() -> None:
     assert (verdict.verdict, verdict.anomaly_counts) == ("invalid", {"wrong-count": 1})
     assert verdict.anomalies[0].details == {"method": "subset-sums", "read": 13, "lower": 10, "upper": 15}
     assert "makes the difference of 3" in verdict.anomalies[0].sentence
+
+
+def test_what_counts_is_shown_before_what_only_realtime_forbids() -> None:
+    """More late reads than are kept, and one at the end that no choice of adds makes: that counts anywhere."""
+    records: list[tuple[Any, ...]] = [("invoke", 0, "add", 10), ("ok", 0, "add", 10)]
+    for value in [0] * (counter_module.SHOWN + 20) + [7]:
+        records += [("invoke", 1, "read", None), ("ok", 1, "read", value)]
+    weak = Counter().check(history(*records), asked("read-committed"))
+    assert (weak.verdict, weak.anomaly_counts) == ("invalid", {"wrong-count": counter_module.SHOWN + 21})
+    assert [anomaly.details["read"] for anomaly in weak.anomalies if anomaly.counts] == [7]
+    late = Counter().check(history(*records[:-2]), asked("read-committed"))
+    assert (late.verdict, late.not_) == ("valid", ["linearizable"])
+    assert late.anomaly_counts == {"wrong-count": counter_module.SHOWN + 20}
 
 
 def test_two_reads_that_are_possible_one_by_one_and_not_together() -> None:

@@ -53,6 +53,7 @@ MAY_ALSO_SHOW = {
 back, or lost, makes those who read afterwards look late; two that read one uncommitted value and write lose an
 update; a queue whose dequeue is lost hands its value out again; final reads that are all old make lost what is
 late. No other flaw may be called by such a name."""
+WEAKEST = "read-uncommitted"
 NEEDS_EVERY_ANSWER = {("queue", "lost-element")}
 """Where one lost answer at the end, a drain's, leaves open what is missing: without trouble there is none."""
 SCALE = max(1, int(os.environ.get("FAULTLINE_EXAMPLES", "600")) // 2000)
@@ -112,6 +113,22 @@ def test_every_flaw_is_found_and_named(name: str, flaw: str, trouble: str, seed:
     for other in ("stale-read", "lost-update", "lost-write", "duplicate-elements"):
         if other in verdict.anomaly_counts:
             assert other in MAY_ALSO_SHOW.get(flaw, (flaw,)), verdict.anomaly_counts
+
+
+@pytest.mark.parametrize("name, flaw", COMBINATIONS)
+def test_whatever_is_judged_all_that_was_found_is_shown(name: str, flaw: str) -> None:
+    """The same record against what the store claims and against the weakest level: the same findings, which rule out
+    the same models, each marked by whether it counts; only the verdict differs."""
+    record = History.from_ops(history(name, flaw, 1, trouble="none", time_s=1.0, rate_hz=600))
+    claim = Simulated.claim(name, {}).model
+    options = with_defaults(WORKLOADS[name].options, {})
+    strong, weak = (judge(record, WORKLOADS[name], model=model, options=options) for model in (claim, WEAKEST))
+    assert weak.anomaly_counts == strong.anomaly_counts
+    assert (weak.not_, weak.also_not) == (strong.not_, strong.also_not)
+    assert {anomaly.type for anomaly in weak.anomalies} == set(weak.anomaly_types)
+    assert any(anomaly.counts for anomaly in weak.anomalies) is (weak.verdict == "invalid")
+    if weak.verdict == "unknown":
+        assert name == "register", "no level of transactions is decided by what linearizability forbids"
 
 
 @pytest.mark.parametrize("name", [name for name, programs in REGISTRY.items() if "split-brain" in programs.named_as])
