@@ -12,16 +12,19 @@ import contextlib
 import logging
 import os
 import socket
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import paramiko
 import paramiko.ssh_exception as failures
+from paramiko import auth_strategy
 
 from harness.errors import InfrastructureError
 from harness.nodes.ssh_hosts import Login
 
 logging.getLogger("paramiko").addHandler(logging.NullHandler())  # what it has to say comes as exceptions too
 
+USUAL_KEYS = ("~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa")
 KEEPALIVE_S = 15
 DEAD_AFTER_MS = 20_000
 """Bytes sent that nobody acknowledged for so long end the connection."""
@@ -120,15 +123,14 @@ def _client(login: Login, carrier: Any, where: str) -> paramiko.SSHClient:
     client = paramiko.SSHClient()
     client.set_missing_host_key_policy(paramiko.RejectPolicy())
     _load_known_hosts(client, login)
+    keys = _Keys(login)
     alias, _, port = login.known_as.strip("[").rpartition("]:")
     try:
         client.connect(
             alias or login.known_as,
             int(port) if alias else 22,
             username=login.user,
-            key_filename=[key for key in login.keys if os.path.exists(key)] or None,
-            allow_agent=not login.only_keys,
-            look_for_keys=not login.keys,
+            auth_strategy=keys,
             sock=carrier,
             timeout=login.timeout_s,
             banner_timeout=BANNER_TIMEOUT_S,
@@ -140,7 +142,7 @@ def _client(login: Login, carrier: Any, where: str) -> paramiko.SSHClient:
         with contextlib.suppress(Exception):
             carrier.close()
         if isinstance(error, (paramiko.SSHException, OSError, EOFError)):
-            raise InfrastructureError(f"host {login.name}{where}: {_explain(login, error)}") from error
+            raise InfrastructureError(f"host {login.name}{where}: {_explain(login, error, keys.tried)}") from error
         raise
     transport = client.get_transport()
     assert transport is not None
@@ -159,7 +161,37 @@ def _load_known_hosts(client: paramiko.SSHClient, login: Login) -> None:
             raise InfrastructureError(f"host {login.name}: {path} can't be read: {error}") from error
 
 
-def _explain(login: Login, error: Exception) -> str:
+class _Keys(auth_strategy.AuthStrategy):
+    """The keys to try, one after the other: those that were named, those of the ssh agent, or else the usual ones."""
+
+    def __init__(self, login: Login) -> None:
+        super().__init__(ssh_config=paramiko.SSHConfig())
+        self._login = login
+        self.tried: list[str] = []
+        """What was tried, or could not be, in words."""
+
+    def get_sources(self) -> Iterator[Any]:
+        if not self._login.only_keys:
+            for key in paramiko.Agent().get_keys():
+                self.tried.append("a key of the ssh agent")
+                yield auth_strategy.InMemoryPrivateKey(self._login.user, key)
+        for path in self._login.keys or USUAL_KEYS:
+            if not os.path.exists(os.path.expanduser(path)):
+                if path in self._login.keys:
+                    self.tried.append(f"{path} (there is no such file)")
+                continue
+            try:
+                key = paramiko.PKey.from_path(path)
+            except Exception as error:  # the library lets those of its own libraries through
+                locked = "passphrase" in str(error).lower() or "password" in str(error).lower()
+                why = "it has a passphrase: add it to an ssh agent, `ssh-add`" if locked else f"not readable: {error}"
+                self.tried.append(f"{path} ({why})")
+                continue
+            self.tried.append(path)
+            yield auth_strategy.InMemoryPrivateKey(self._login.user, key)
+
+
+def _explain(login: Login, error: Exception, tried: Sequence[str]) -> str:
     """What went wrong, and the way out."""
     files = ", ".join(login.known_hosts)
     port = f"-p {login.port} " if login.port != 22 else ""
@@ -175,13 +207,9 @@ def _explain(login: Login, error: Exception) -> str:
             f"(`ssh {port}{login.user}@{login.host}`) and compare the key that it shows, or name a file that has it "
             "(OPTS=known-hosts=FILE)"
         )
-    if isinstance(error, (failures.PasswordRequiredException,)) or "encrypted" in str(error).lower():
-        return f"the private key is protected by a passphrase: add it to an ssh agent (`ssh-add`) ({error})"
-    if isinstance(error, failures.AuthenticationException) or "No authentication methods" in str(error):
-        tried = ", ".join(key for key in login.keys if os.path.exists(key)) or "~/.ssh's usual keys"
+    if isinstance(error, failures.AuthenticationException):
         return (
-            f"it does not let user {login.user!r} in ({error}); tried: {tried}"
-            f"{'' if login.only_keys else ' and the ssh agent'}. "
+            f"it does not let user {login.user!r} in; tried: {', '.join(tried) or 'nothing, for no key was found'}. "
             "Put your public key there (`ssh-copy-id`), or name another user (HOSTS=user@host) or key "
             "(OPTS=ssh-key=FILE)"
         )
