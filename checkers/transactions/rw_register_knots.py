@@ -12,6 +12,7 @@ Cost: O(n log n) for a graph and its knots.
 
 from __future__ import annotations
 
+import time
 from dataclasses import fields, replace
 
 import numpy as np
@@ -35,6 +36,8 @@ from checkers.transactions.txn_columns import TxnColumns
 
 ROUNDS_MAX = 4
 ODD_MAX = 100
+WITNESS_PART = 0.5
+"""Of the time that is left, for a search for an order."""
 NEAR = 48
 """How many transactions before and after one that is not explained are searched with it."""
 
@@ -119,7 +122,7 @@ def explained(columns: TxnColumns, txn: np.ndarray, versions: Versions, deadline
     deadline: of time.monotonic(), for these parts.
     """
     first = second = np.empty(0, np.int64)
-    witness = find_witness(columns, txn, versions, first, second)
+    witness = find_witness(columns, txn, versions, first, second, _part_of_the_time(deadline))
     wanted = np.zeros(len(columns), bool)
     for _ in range(ROUNDS_MAX):
         if witness.explains or len(witness.odd) > ODD_MAX + len(columns) // 1000:
@@ -136,8 +139,13 @@ def explained(columns: TxnColumns, txn: np.ndarray, versions: Versions, deadline
             break
         writer = np.flatnonzero(wanted)[keys.writer[np.lexsort((answer.order, keys.key_of_version()))]]
         same = keys.key_of_version()[1:] == keys.key_of_version()[:-1]
-        witness = find_witness(columns, txn, versions, writer[:-1][same], writer[1:][same])
+        witness = find_witness(columns, txn, versions, writer[:-1][same], writer[1:][same], _part_of_the_time(deadline))
     return witness
+
+
+def _part_of_the_time(deadline: float) -> float:
+    now = time.monotonic()
+    return now + (deadline - now) * WITNESS_PART
 
 
 def _around(witness: Witness, txns: int) -> np.ndarray:

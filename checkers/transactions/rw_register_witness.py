@@ -20,13 +20,15 @@ Cost: O(micro-ops × concurrency) where it succeeds; turning back is bounded by 
 
 from __future__ import annotations
 
+import threading
+import time
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from checkers.transactions.rw_register_versions import Versions
 from checkers.transactions.txn_columns import TxnColumns
+from harness.compiled import kernel, kernel_part
 
 NEVER = 2**62
 TRIED_AGAIN_MAX = 4
@@ -50,11 +52,12 @@ class Witness:
 
 
 def find_witness(
-    columns: TxnColumns, txn: np.ndarray, versions: Versions, first: np.ndarray, second: np.ndarray
+    columns: TxnColumns, txn: np.ndarray, versions: Versions, first: np.ndarray, second: np.ndarray, deadline: float
 ) -> Witness:
     """An order that explains the history, or one that nearly does.
 
-    first, second: int64[l], transactions of which one should come before the other; any, for a start.
+    first, second: int64[l], transactions of which one should come before the other; any, for a start. deadline: of
+    time.monotonic(): then the search ends, with as much of an order as there is.
     """
     keys = len(columns.keys)
     key = np.ascontiguousarray(columns.key, np.int32)
@@ -68,6 +71,10 @@ def find_witness(
     ends = np.flatnonzero(versions.committed)
     ends = ends[np.argsort(completed[ends], kind="stable")]
     start = np.ascontiguousarray(columns.mop_start)
+    stop = np.zeros(1, np.int8)
+    clock = threading.Timer(max(0.0, deadline - time.monotonic()), stop.fill, (1,))
+    clock.daemon = True
+    clock.start()
     serial = _execute(
         start,
         key,
@@ -85,7 +92,9 @@ def find_witness(
         UNDONE_MAX * len(ends) + 10_000,
         np.ascontiguousarray(first, np.int64),
         np.ascontiguousarray(second, np.int64),
+        stop,
     )
+    clock.cancel()
     odd = _replay(serial, start, key, seen, written, versions.start, invoked, completed, keys)
     return Witness(serial, len(odd) == 0 and len(serial) == len(ends), odd)
 
@@ -103,7 +112,7 @@ def _spans(columns: TxnColumns) -> tuple[np.ndarray, np.ndarray]:
     return np.minimum(invoked, completed), completed
 
 
-@njit(cache=True)
+@kernel_part
 def _limits(start, key, seen, written, previous, version_start, writer, read_start, reader, invoked, completed, keys):
     """last: by when each transaction is done. late: until when each version is still read, or built upon."""
     last = completed.copy()
@@ -145,7 +154,7 @@ def _limits(start, key, seen, written, previous, version_start, writer, read_sta
     return last, late, base
 
 
-@njit(cache=True)
+@kernel
 def _execute(
     start,
     key,
@@ -163,6 +172,7 @@ def _execute(
     budget,
     first,
     second,
+    stop,
 ):
     n = len(invoked)
     last, late, base = _limits(
@@ -205,6 +215,8 @@ def _execute(
         done[top] = 1
         back = -1
         while depth >= 0 and back < 0:
+            if stop[0] != 0:
+                return serial[:count]
             t = stack[depth]
             need = -1
             blame = -1
@@ -310,15 +322,14 @@ def _execute(
                     continue
                 if best >= 0:
                     if learnt_count == len(learnt):
-                        grown = np.empty(2 * learnt_count, np.int64)
-                        grown[:learnt_count] = learnt
-                        learnt = grown
-                        grown = np.empty(2 * learnt_count, np.int64)
-                        grown[:learnt_count] = learnt_next
-                        learnt_next = grown
-                        flags = np.zeros(2 * learnt_count, np.int8)
-                        flags[:learnt_count] = given_up
-                        given_up = flags
+                        more_learnt = np.empty(2 * learnt_count, np.int64)
+                        more_next = np.empty(2 * learnt_count, np.int64)
+                        more_given_up = np.zeros(2 * learnt_count, np.int8)
+                        for i in range(learnt_count):
+                            more_learnt[i] = learnt[i]
+                            more_next[i] = learnt_next[i]
+                            more_given_up[i] = given_up[i]
+                        learnt, learnt_next, given_up = more_learnt, more_next, more_given_up
                     learnt[learnt_count] = best
                     learnt_next[learnt_count] = learnt_first[best_over]
                     learnt_first[best_over] = learnt_count
@@ -362,7 +373,7 @@ def _execute(
     return serial[:count]
 
 
-@njit(cache=True)
+@kernel
 def _replay(serial, start, key, seen, written, version_start, invoked, completed, keys):
     """The transactions that an order does not explain."""
     current = np.empty(keys, np.int64)
