@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.runs import run
+from targets.postgres.patroni import PATRONI_IMAGE
+from targets.postgres.target import Postgres
+from tests.e2e.runs import Ran, need_docker, run
 from tests.e2e.track_record.rows import WrongVerdict, assert_clean, assert_found
 
 HOT_KEYS = "keys=10,writes-per-key=4"
@@ -57,6 +59,104 @@ class TestP2LostUpdateAtReadCommitted:
             raise WrongVerdict(ran.output)
         assert ran.verdict["verdict"] == "valid", ran.output
         assert ran.oks("txn") >= 5_000
+
+
+def failed_over(ran: Ran) -> bool:
+    """Whether some server was seen to lead in a second timeline."""
+    history = ran.history
+    polls = [place for place, f in enumerate(history.f.tolist()) if history.f_names[f] == "primaries"]
+    return any((leader["term"] or 0) >= 2 for place in polls for leader in history.value[place] or ())
+
+
+class Replicated:
+    """Rows on a primary with two standbys, each in a pod."""
+
+    @pytest.fixture(autouse=True)
+    def _engine(self) -> None:
+        need_docker(Postgres.default_image)
+
+
+@pytest.mark.docker
+class TestP3LostWritesOfAnAsynchronousPrimary(Replicated):
+    common = ("--target", "postgres", "--workload", "set-final", "--faults", "failover", "--time", "14")
+    failover = "topology=replicated,cut=2,hold=2,rest=30"
+    """One failover, soon after the start: replication is cut for 2 s while clients go on, then one is promoted."""
+
+    def test_dirty(self, tmp_path: Path) -> None:
+        ran = run(tmp_path, *self.common, "--opts", self.failover)
+        assert ran.code == 1
+        assert ran.effective("failover") > 0 and failed_over(ran)
+        assert_found(ran, "lost-write", at_least=20)
+        assert "known issue" in ran.output
+
+    def test_clean(self, tmp_path: Path) -> None:
+        ran = run(tmp_path, *self.common, "--opts", f"{self.failover},sync=on")
+        assert_clean(ran, oks=100, fs=("add",), faults=("failover",))
+        assert failed_over(ran)
+
+
+@pytest.mark.docker
+class TestP4LostWritesOfACancelledCommit(Replicated):
+    common = ("--target", "postgres", "--workload", "set-final", "--faults", "failover", "--time", "14")
+    failover = "topology=replicated,sync=on,cut=2,hold=2,rest=30,cancel_commit_ms=200"
+
+    def test_dirty(self, tmp_path: Path) -> None:
+        ran = run(tmp_path, *self.common, "--opts", f"{self.failover},commit_warnings=ok")
+        assert ran.code == 1
+        assert_found(ran, "lost-write", at_least=5)
+
+    def test_clean(self, tmp_path: Path) -> None:
+        ran = run(tmp_path, *self.common, "--opts", f"{self.failover},commit_warnings=info")
+        assert_clean(ran, oks=100, fs=("add",), faults=("failover",))
+        warned = [error for error in ran.history.error if error and "canceling wait for synchronous" in error]
+        assert len(warned) >= 5, "commits were cancelled while they waited, and nobody called them done"
+
+
+@pytest.mark.docker
+class TestP5TwoPrimaries(Replicated):
+    common = ("--target", "postgres", "--workload", "register", "--faults", "failover", "--time", "16")
+    failover = "topology=replicated,cut=1,hold=9,rest=30,read-percent=80"
+    """Many reads: that both histories live on is proven by who sees them."""
+
+    def test_dirty(self, tmp_path: Path) -> None:
+        ran = run(tmp_path, *self.common, "--opts", f"{self.failover},fence=no")
+        assert ran.code == 1
+        assert_found(ran, "lost-update", "lost-write", "stale-read", at_least=5)
+        assert_found(ran, "split-brain")
+
+    def test_clean(self, tmp_path: Path) -> None:
+        ran = run(tmp_path, *self.common, "--opts", f"{self.failover},fence=yes,sync=on")
+        assert_clean(ran, oks=200, fs=("read", "write", "cas"), faults=("failover",))
+        assert failed_over(ran)
+
+
+@pytest.mark.docker
+class TestP5OneLeaderUnderPatroni:
+    def test_clean(self, tmp_path: Path) -> None:
+        common = ("--target", "postgres", "--workload", "set-final", "--faults", "partition", "--time", "34")
+        cut_off = "partition-shape=primary,partition-direction=both,hold=32"
+        ran = run(tmp_path, *common, "--opts", f"topology=patroni,sync=strict,patroni_ttl_s=20,{cut_off}")
+        assert_clean(ran, oks=100, fs=("add",), faults=("partition",))
+        assert failed_over(ran), "Patroni made another server the primary"
+
+    @pytest.fixture(autouse=True)
+    def _engine(self) -> None:
+        need_docker(PATRONI_IMAGE)
+
+
+@pytest.mark.docker
+class TestP6StaleReadsOnAStandby(Replicated):
+    common = ("--target", "postgres", "--workload", "register", "--model", "linearizable", "--faults", "partition")
+    options = "topology=replicated,partition-shape=primary,partition-direction=both,hold=4,rest=2"
+
+    def test_dirty(self, tmp_path: Path) -> None:
+        ran = run(tmp_path, *self.common, "--time", "10", "--opts", f"{self.options},reads=standby")
+        assert ran.code == 1
+        assert_found(ran, "stale-read", at_least=20)
+
+    def test_clean(self, tmp_path: Path) -> None:
+        ran = run(tmp_path, *self.common, "--time", "10", "--opts", f"{self.options},reads=primary")
+        assert_clean(ran, oks=200, fs=("read", "write", "cas"), faults=("partition",))
 
 
 class TestP8WriteSkewAtSerializable:
