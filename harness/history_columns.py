@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any, overload
 
 import numpy as np
-from numba import njit
 
+from harness.compiled import kernel
 from harness.history import INVOKE, NEMESIS_PROCESS, History
 from harness.history_builder import Fields, MalformedError, Pairing, fault_id, op_fields
 from harness.value_columns import OTHER, ValueColumns
@@ -264,7 +264,7 @@ def _pairs(columns: RecordColumns) -> np.ndarray | None:
     return pair
 
 
-@njit(cache=True)
+@kernel
 def _pair_clients(type_, process, f, open_op, pair):
     """Fill in the pairs of clients' records; False where they contradict each other.
 

@@ -27,9 +27,10 @@ import string
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
+from harness.compiled import kernel_part, kernel_without_lock
 from harness.value_columns import APPEND, KEYED_PAIR, LIST, NIL, NO_NUMBER, NUMBER, OTHER, PAIR, READ, TXN, WRITE
 
 DONE, STRANGE, FULL = range(3)
@@ -87,11 +88,13 @@ _QUOTE, _HASH, _LEFT_ROUND, _RIGHT_ROUND, _COMMA, _MINUS, _COLON = b'"#(),-:'
 _LEFT, _BACKSLASH, _RIGHT, _LEFT_CURLY, _RIGHT_CURLY = b"[\\]{}"
 _NEWLINE, _SPACE, _ZERO, _TILDE, _LETTER_N, _DOT = b"\n 0~n."
 
-_BLANK_JSON, _BLANK_EDN, _ENDS_ATOM, _CLOSES, _LETTER, _DIGIT, _NAME_BYTE, _TAG_BYTE = (1 << i for i in range(8))
+_BLANK_JSON, _BLANK_EDN, _ENDS_ATOM, _CLOSES, _LETTER, _DIGIT, _NAME_BYTE, _TAG_BYTE = (
+    np.int64(1 << i) for i in range(8)
+)
 
 
 def _kinds() -> np.ndarray:
-    kinds = np.zeros(256, np.uint8)
+    kinds = np.zeros(256, np.int64)
     letters, digits = string.ascii_letters, string.digits
     for kind, members in (
         (_BLANK_JSON, " \t\r"),
@@ -104,7 +107,7 @@ def _kinds() -> np.ndarray:
         (_TAG_BYTE, letters + digits + "_-./"),
     ):
         kinds[list(members.encode())] |= kind
-    return kinds
+    return kinds.astype(np.uint8)
 
 
 _KIND = _kinds()
@@ -123,13 +126,13 @@ _pointer: Any = intrinsic(_pointer_code)
 """Where an array's items are."""
 
 
-@njit(nogil=True)
+@kernel_part
 def _at(data, size, p):
     """The byte at p, 0 (which nothing here accepts) behind the end."""
     return np.int64(data[p]) if p < size else np.int64(0)
 
 
-@njit(nogil=True)
+@kernel_part
 def _blank(data, size, p, json):
     """The position of the next byte that is not blank."""
     blank = _BLANK_JSON if json else _BLANK_EDN
@@ -138,13 +141,13 @@ def _blank(data, size, p, json):
     return p
 
 
-@njit(nogil=True)
+@kernel_part
 def _ends_atom(data, size, p):
     """Whether a number or name that goes up to p ends there."""
     return p >= size or _KIND[data[p]] & _ENDS_ATOM != 0
 
 
-@njit(nogil=True)
+@kernel_part
 def _following(data, size, p, json):
     """From behind an item: the position of the next item or of the closing bracket. _NOT where neither may follow."""
     p = _blank(data, size, p, json)
@@ -159,7 +162,7 @@ def _following(data, size, p, json):
     return p
 
 
-@njit(nogil=True)
+@kernel_part
 def _number(data, size, p):
     """(number, position behind it); _NOT for no whole number, or one of more than 18 digits."""
     negative = _at(data, size, p) == _MINUS
@@ -180,7 +183,7 @@ def _number(data, size, p):
     return (-number if negative else number), p
 
 
-@njit(nogil=True)
+@kernel_part
 def _decimal(data, size, p):
     """The position behind a number such as -12.50, of up to 18 digits before and behind its point; else _NOT."""
     p += _at(data, size, p) == _MINUS
@@ -196,13 +199,13 @@ def _decimal(data, size, p):
     return p if p > begin and _ends_atom(data, size, p) else np.int64(_NOT)
 
 
-@njit(nogil=True)
+@kernel_part
 def _is(data, size, p, kind):
     """Whether the byte at p is of a kind."""
     return p < size and _KIND[data[p]] & kind != 0
 
 
-@njit(nogil=True)
+@kernel_part
 def _bare(data, size, p):
     """(packed, position behind it) of `nil`, `null`, `true`, `false`; _NOT for anything longer than 7 bytes."""
     begin = p
@@ -215,24 +218,24 @@ def _bare(data, size, p):
     return packed, p
 
 
-@njit(nogil=True)
+@kernel_part
 def _is_nil(packed, json):
     return packed == (_NAME_NULL if json else _NAME_NIL)
 
 
-@njit(nogil=True)
+@kernel_part
 def _opened(data, size, p, json):
     """The position behind what opens a name, `:` in EDN, `"` in JSON; else _NOT."""
     return p + 1 if _at(data, size, p) == (_QUOTE if json else _COLON) else np.int64(_NOT)
 
 
-@njit(nogil=True)
+@kernel_part
 def _without_colon(data, size, p, json):
     """Past the colon with which some write names in JSON too."""
     return p + 1 if json and p >= 0 and _at(data, size, p) == _COLON else p
 
 
-@njit(nogil=True)
+@kernel_part
 def _name(data, size, p, json):
     """(end, packed, position behind) of the name whose first letter is at p; _NOT for anything else.
 
@@ -255,7 +258,7 @@ def _name(data, size, p, json):
     return end, packed, p
 
 
-@njit(nogil=True)
+@kernel_part
 def _string(data, size, p):
     """The position behind a string of printable ASCII without a backslash, from its quote; else _NOT."""
     p += 1
@@ -269,7 +272,7 @@ def _string(data, size, p):
     return np.int64(_NOT)
 
 
-@njit(nogil=True)
+@kernel_part
 def _object_key(data, size, p, json):
     """From the quote of a JSON object's key to its value; else _NOT."""
     if _at(data, size, p) != _QUOTE:
@@ -283,7 +286,7 @@ def _object_key(data, size, p, json):
     return _blank(data, size, p + 1, json)
 
 
-@njit(nogil=True)
+@kernel_part
 def _scalar(data, size, p, json):
     """The position behind a number, name, string, nil, true or false; else _NOT."""
     c = _at(data, size, p)
@@ -300,7 +303,7 @@ def _scalar(data, size, p, json):
     return p if packed == _NAME_FALSE or _is_nil(packed, json) else np.int64(_NOT)
 
 
-@njit(nogil=True)
+@kernel_part
 def _opening(data, size, p, json):
     """What kind of collection begins at p, 0 for none (an EDN map is none here: its keys may repeat)."""
     c = _at(data, size, p)
@@ -313,7 +316,7 @@ def _opening(data, size, p, json):
     return _CURLY if c == _HASH and _at(data, size, p + 1) == _LEFT_CURLY else 0
 
 
-@njit(nogil=True)
+@kernel_part
 def _form(data, size, p, json):
     """The position behind a form whose meaning is certain; else _NOT."""
     closers = np.int64(0)
@@ -353,7 +356,7 @@ def _form(data, size, p, json):
             return p
 
 
-@njit(nogil=True)
+@kernel_part
 def _listed(data, size, p, json, elements, room, e):
     """(position behind, elements) of a list of numbers, from behind its bracket; else _NOT, or _NO_ROOM."""
     separator = _COMMA if json else _SPACE
@@ -390,7 +393,7 @@ def _listed(data, size, p, json, elements, room, e):
     return np.int64(_NO_ROOM), e
 
 
-@njit(nogil=True)
+@kernel_part
 def _micro_op(data, size, p, json, small, numbers, room, m, elements, element_room, e):
     """(position behind, elements) of a micro-op, from its bracket; else _NOT, or _NO_ROOM for its elements.
 
@@ -442,7 +445,7 @@ def _micro_op(data, size, p, json, small, numbers, room, m, elements, element_ro
     return p, e
 
 
-@njit(nogil=True)
+@kernel_part
 def _part(data, size, p, json):
     """(number or NO_NUMBER, position behind) of a number or nil; else _NOT."""
     if _at(data, size, p) == _LETTER_N:
@@ -451,7 +454,7 @@ def _part(data, size, p, json):
     return _number(data, size, p)
 
 
-@njit(nogil=True)
+@kernel_part
 def _pair(data, size, p, json):
     """(first, second, position behind its `]`) of two numbers or nils, from the first one; else _NOT."""
     first, p = _part(data, size, p, json)
@@ -467,7 +470,7 @@ def _pair(data, size, p, json):
     return first, second, p
 
 
-@njit(nogil=True)
+@kernel_part
 def _keyed_pair(data, size, p, json):
     """(key, first, second, position behind the last `]`) of a number or nil, then a pair, from the key; else _NOT."""
     first = second = np.int64(NO_NUMBER)
@@ -485,7 +488,7 @@ def _keyed_pair(data, size, p, json):
     return key, first, second, p
 
 
-@njit(nogil=True)
+@kernel_part
 def _named(data, begin, end, table, count, names, lengths):
     """(place of a name in its table, how many it then holds); place _NOT where it takes no more, or none so long."""
     length = end - begin
@@ -509,7 +512,7 @@ def _named(data, begin, end, table, count, names, lengths):
     return count, count + 1
 
 
-@njit(nogil=True)
+@kernel_part
 def _is_new_field(data, begin, end, state, count):
     """Whether this name is none of `count` others in the state, and there is room for it; it is then put there."""
     if count >= _OTHER_FIELDS_MAX:
@@ -529,7 +532,7 @@ def _is_new_field(data, begin, end, state, count):
     return True
 
 
-@njit(nogil=True)
+@kernel_part
 def _tag(data, size, p, json):
     """The position behind an EDN tag and the blanks after it, from its `#`; the same position where there is none."""
     if json or _at(data, size, p) != _HASH or not _is(data, size, p + 1, _LETTER):
@@ -540,7 +543,7 @@ def _tag(data, size, p, json):
     return _blank(data, size, p, json)
 
 
-@njit(cache=True, nogil=True)
+@kernel_without_lock
 def read_lines(
     data, limit, json, state, record_small, records, mop_small, mops, elements, texts, text_bytes, names, lengths
 ):
@@ -694,7 +697,7 @@ def read_lines(
                     packed, p = _bare(bytes_, size, p)
                     if not _is_nil(packed, json):
                         return STRANGE
-            elif field != _NAME_TIME_NS and _is_new_field(bytes_, field_begin, field_end, state_to, others):
+            elif field != _NAME_TIME_NS and _is_new_field(bytes_, field_begin, field_end, state_to, np.int64(others)):
                 others += 1
                 p = _form(bytes_, size, p, json)
             else:

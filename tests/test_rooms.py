@@ -14,6 +14,7 @@ ROOMS = ("checkers", "faultline", "harness", "nemeses", "targets", "workloads")
 
 CHECKERS_MAY = {
     "harness.checker",
+    "harness.compiled",
     "harness.errors",
     "harness.fault",
     "harness.history",

@@ -11,7 +11,8 @@ Cost: O(n log n), 200 bytes an element.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from harness.compiled import kernel, kernel_part
 
 _BIG = 2**62
 
@@ -38,7 +39,7 @@ def unnested(pushed: np.ndarray, push_returned: np.ndarray, popping: np.ndarray,
     return order[rest].tolist()
 
 
-@njit(cache=True)
+@kernel
 def _peel(pushed, popped, begin, end, times):
     """Numbers (by push's return) of the elements of a stretch that can't be nested."""
     count, pieces = len(pushed), len(times) - 1
@@ -116,7 +117,7 @@ def _peel(pushed, popped, begin, end, times):
     return np.empty(0, np.int64)
 
 
-@njit(cache=True)
+@kernel_part
 def _put(tree, size, place, value):
     node = size + place
     tree[node] = value
@@ -126,7 +127,7 @@ def _put(tree, size, place, value):
         node //= 2
 
 
-@njit(cache=True)
+@kernel_part
 def _next_below(tree, size, low, high, bound):
     """The first place in low ... high - 1 with a value below the bound, -1 for none."""
     place = low
@@ -145,7 +146,7 @@ def _next_below(tree, size, low, high, bound):
     return -1
 
 
-@njit(cache=True)
+@kernel_part
 def _add(cover, lazy, size, low, high, amount):
     """Add to the places low ... high - 1. A node's `lazy` counts for all below it, and is in its own value."""
     first, last = low + size, high + size
@@ -167,7 +168,7 @@ def _add(cover, lazy, size, low, high, amount):
             node //= 2
 
 
-@njit(cache=True)
+@kernel_part
 def _next_zero(cover, lazy, size, low, high):
     """The first place in low ... high - 1 with value 0, -1 for none. Values are never below 0."""
     place = low

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from checkers.linearizability.call_columns import calls_of
 from checkers.linearizability.linearizable_model import NEVER
 from checkers.values import freeze
+from harness.compiled import kernel, kernel_part
 from harness.history import INFO, INVOKE, OK, History
 from harness.value_columns import NO_NUMBER, PAIR, ValueColumns
 
@@ -265,7 +265,7 @@ def _number(numbers: dict[Hashable, int], value: Any, history: History, place: i
     return numbers.setdefault(value, len(numbers))
 
 
-@njit(cache=True)
+@kernel
 def _group(
     registers: int, register: np.ndarray, kind: np.ndarray, old: np.ndarray, new: np.ndarray, initial: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -320,7 +320,7 @@ def _group(
     return start, order, olds, news, values
 
 
-@njit(cache=True)
+@kernel_part
 def hashed(value: int, mask: int) -> int:
     """A place in a table of mask + 1 (a power of two) for a number."""
     mixed = np.uint64(value) * np.uint64(0x9E3779B97F4A7C15)

@@ -14,10 +14,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from checkers.linearizability.linearizable_model import NEVER
 from checkers.linearizability.register_columns import CAS, READ, WRITE, RegisterColumns, hashed
+from harness.compiled import kernel, kernel_part
 from harness.history import FAIL
 
 WORD_BITS = 62
@@ -73,7 +73,7 @@ def lay_out(columns: RegisterColumns) -> Layout:
     )
 
 
-@njit(cache=True)
+@kernel
 def _lay_out(
     start: np.ndarray,
     kind: np.ndarray,
@@ -160,7 +160,7 @@ def _lay_out(
     return event_start, event, calls, group_start, groups[: group_start[registers]].copy(), sizes, doomed
 
 
-@njit(cache=True)
+@kernel_part
 def _mark_needed(
     begin: int,
     end: int,
@@ -194,7 +194,7 @@ def _mark_needed(
                 grew = True
 
 
-@njit(cache=True)
+@kernel_part
 def _first_doomed(
     begin: int,
     end: int,
@@ -222,7 +222,7 @@ def _first_doomed(
     return first
 
 
-@njit(cache=True)
+@kernel_part
 def _place_counts(groups: np.ndarray) -> int:
     """Give each group a field of the packed counts; the number of words."""
     word, shift = 0, 0
@@ -237,7 +237,7 @@ def _place_counts(groups: np.ndarray) -> int:
     return word + 1 if len(groups) else 0
 
 
-@njit(cache=True)
+@kernel_part
 def _order_events(
     needed: np.ndarray,
     register_of: np.ndarray,

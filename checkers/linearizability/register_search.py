@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from numba import njit
 
 from checkers.linearizability.linearizable_model import NEVER, Budget
 from checkers.linearizability.register_columns import CAS, READ, WRITE, RegisterColumns, group
@@ -64,6 +63,7 @@ from checkers.linearizability.register_walk import (
     VALID,
     walk,
 )
+from harness.compiled import kernel
 from harness.history import INFO, OK
 
 UNDECIDED = PAUSED
@@ -341,7 +341,7 @@ class Beam(Walk):
         self._room[R_FRONTS][self._at[A_WHICH], : len(front)] = front
 
 
-@njit(cache=True)
+@kernel
 def _room(
     crashed: int, keep: int, more: int, sizes: np.ndarray, values: int, groups: np.ndarray, rows: int
 ) -> tuple[np.ndarray, ...]:
@@ -371,7 +371,7 @@ def _room(
     return groups, guards, how, at, sets, tallies, heads, pending, fronts, nodes, tables, np.zeros(length, np.int64)
 
 
-@njit(cache=True)
+@kernel
 def _judge(
     first: int,
     which: np.ndarray,
@@ -406,7 +406,7 @@ def _judge(
                 crashed, keep, more = UNLIMITED, 0, -1
             else:
                 crashed, keep, more = COUNTED, 0, -1
-            room = _room(crashed, keep, more, sizes[i], values[i], own, FIRST_ROWS)
+            room = _room(crashed, keep, more, sizes[i], np.int64(values[i]), own, np.int64(FIRST_ROWS))
             room[R_HOW][H_UNTIL] = FIRST_STEPS + FIRST_STEPS_PER_EVENT * len(events)
             status = walk(events, calls, returned, *room)
             steps += room[R_AT][A_STEPS]

@@ -13,10 +13,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from checkers.linearizability.linearizable_model import NEVER
 from checkers.linearizability.register_columns import CAS, READ, WRITE, RegisterColumns
+from harness.compiled import kernel
 from harness.history import FAIL, OK
 
 
@@ -109,7 +109,7 @@ def _may_lose_writes(columns: RegisterColumns) -> bool:
     return bool((looks_back & ((columns.kind[finds] == CAS) | again)).any())
 
 
-@njit(cache=True)
+@kernel
 def _grounds(kind, outcome, old, new, invoked, returned, by_end, values):
     """(writer, witness) of each call that found a value, -1 where there is none.
 

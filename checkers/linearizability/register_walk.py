@@ -19,7 +19,6 @@ some 20 ns.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from checkers.linearizability.register_columns import CAS, READ, WRITE
 from checkers.linearizability.register_layout import (
@@ -38,6 +37,7 @@ from checkers.linearizability.register_layout import (
     G_WORD,
     WORD_BITS,
 )
+from harness.compiled import kernel, kernel_part
 
 INVALID, VALID, PAUSED, FULL = range(4)
 
@@ -84,7 +84,7 @@ DOMINANCE_MAX = 400
 """So many others a configuration is compared with: beyond that it costs more than it saves."""
 
 
-@njit(cache=True)
+@kernel
 def walk(
     event: np.ndarray,
     calls: np.ndarray,
@@ -173,14 +173,14 @@ def walk(
     return VALID if at[A_EVENT] == len(event) else PAUSED
 
 
-@njit(cache=True)
+@kernel_part
 def _full(at: np.ndarray) -> int:
     """With greater arrays it begins the completion again."""
     at[A_STAGE] = ARRIVING
     return FULL
 
 
-@njit(cache=True)
+@kernel_part
 def _invoke(
     call: int,
     calls: np.ndarray,
@@ -222,7 +222,7 @@ def _invoke(
     at[A_PENDING] += 1
 
 
-@njit(cache=True)
+@kernel_part
 def _retire(
     call: int,
     calls: np.ndarray,
@@ -252,7 +252,7 @@ def _retire(
         pending[later] = pending[later + 1]
 
 
-@njit(cache=True)
+@kernel_part
 def _settle(front: np.ndarray, how: np.ndarray, at: np.ndarray, sets: np.ndarray) -> None:
     """Add what was invoked since the last completion to each configuration, without the reads that it satisfies."""
     for word in range(how[H_WORDS]):
@@ -261,7 +261,7 @@ def _settle(front: np.ndarray, how: np.ndarray, at: np.ndarray, sets: np.ndarray
         sets[S_FRESH, word] = 0
 
 
-@njit(cache=True)
+@kernel_part
 def _pass(
     front: np.ndarray,
     after: np.ndarray,
@@ -291,7 +291,7 @@ def _pass(
     at[A_STAGE] = SEEDING
 
 
-@njit(cache=True)
+@kernel_part
 def _seed(
     front: np.ndarray,
     nodes: np.ndarray,
@@ -313,7 +313,7 @@ def _seed(
     at[A_STAGE] = EXPANDING
 
 
-@njit(cache=True)
+@kernel_part
 def _expand(
     i: int,
     call: int,
@@ -369,7 +369,7 @@ def _expand(
     at[A_STEPS] += 1 + at[A_PENDING]
 
 
-@njit(cache=True)
+@kernel_part
 def _raise(
     i: int,
     word: int,
@@ -410,10 +410,12 @@ def _raise(
             row[column] += 1 << groups[g, G_SHIFT]
             row[counts_at - 1] += 1
         new = groups[g, G_NEW]
-        _place(new, blind, True, False, word, bit, guards, how, at, sets, tallies, nodes, after, tables, row)
+        _place(
+            new, blind, np.bool_(1), np.bool_(0), word, bit, guards, how, at, sets, tallies, nodes, after, tables, row
+        )
 
 
-@njit(cache=True)
+@kernel_part
 def _place(
     new: int,
     blind: bool,
@@ -459,7 +461,7 @@ def _place(
     at[A_NODES] += _added(nodes, at[A_NODES], tables[0], row, guards, how, at)
 
 
-@njit(cache=True)
+@kernel_part
 def _added(
     held: np.ndarray,
     count: int,
@@ -503,7 +505,7 @@ def _added(
     return 1
 
 
-@njit(cache=True)
+@kernel_part
 def _no_more(fewer: np.ndarray, used: np.ndarray, guards: np.ndarray, first: int) -> bool:
     """Whether each count of the first row is at most the second's."""
     for word in range(len(guards)):
@@ -512,7 +514,7 @@ def _no_more(fewer: np.ndarray, used: np.ndarray, guards: np.ndarray, first: int
     return True
 
 
-@njit(cache=True)
+@kernel_part
 def _undominated(
     after: np.ndarray,
     chain: np.ndarray,
@@ -563,7 +565,7 @@ def _undominated(
     return kept
 
 
-@njit(cache=True)
+@kernel_part
 def _dominates(free: np.ndarray, row: np.ndarray, guards: np.ndarray, how: np.ndarray, sets: np.ndarray) -> bool:
     """Whether, in one state, every pending call is at least as free in the first, and every count no greater."""
     words = how[H_WORDS]
@@ -577,7 +579,7 @@ def _dominates(free: np.ndarray, row: np.ndarray, guards: np.ndarray, how: np.nd
     return _no_more(free, row, guards, 2 + 2 * words)
 
 
-@njit(cache=True)
+@kernel_part
 def _keep_fewest(after: np.ndarray, nodes: np.ndarray, how: np.ndarray, at: np.ndarray) -> None:
     """Keep the configurations that used the fewest crashed calls; of those the ones with the fewest to be placed, and
     some of each state, or the one that leads on may be lost.
@@ -613,7 +615,7 @@ def _keep_fewest(after: np.ndarray, nodes: np.ndarray, how: np.ndarray, at: np.n
     at[A_FRONTIER] = kept
 
 
-@njit(cache=True)
+@kernel_part
 def _bits(word: int) -> int:
     """How many bits are set."""
     count = 0
@@ -623,14 +625,14 @@ def _bits(word: int) -> int:
     return count
 
 
-@njit(cache=True)
+@kernel_part
 def _take(row: np.ndarray, rows: np.ndarray, i: int) -> None:
     """row = rows[i]"""
     for column in range(len(row)):
         row[column] = rows[i, column]
 
 
-@njit(cache=True)
+@kernel_part
 def _copy(rows: np.ndarray, i: int, row: np.ndarray) -> None:
     """rows[i] = row"""
     for column in range(len(row)):

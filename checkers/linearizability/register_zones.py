@@ -32,10 +32,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from checkers.linearizability.linearizable_model import NEVER
 from checkers.linearizability.register_columns import CAS, READ, WRITE, RegisterColumns
+from harness.compiled import kernel, kernel_part
 from harness.history import FAIL
 
 LINEARIZABLE, BROKEN, UNDECIDED = range(3)
@@ -89,7 +89,7 @@ def judge(columns: RegisterColumns) -> Zones:
 _SEEN, _WRITER, _TAKER, _FIRST_READ, _LAST_READ, _CRASHED, _WALKED, _COLUMNS = range(8)
 
 
-@njit(cache=True)
+@kernel
 def _judge(start, kind, outcome, old, new, invoked, returned, values, records, verdict, violation, witnesses):
     widest, most = 0, 1
     for register in range(len(values)):
@@ -102,7 +102,7 @@ def _judge(start, kind, outcome, old, new, invoked, returned, values, records, v
     zones = np.empty((len(kind) + len(values), 3), np.int64)
     """Of each block: its register, the call that returned first, the call invoked last."""
     current = np.full(len(values), -1, np.int64)
-    count = 0
+    count = np.int64(0)
     for register in range(len(values)):
         begin, end = start[register], start[register + 1]
         rows = table[: values[register]]
@@ -128,7 +128,7 @@ def _judge(start, kind, outcome, old, new, invoked, returned, values, records, v
     _sweep(zone_at, zones, current, invoked, returned, verdict, violation, witnesses)
 
 
-@njit(cache=True)
+@kernel_part
 def _mark_seen(begin, end, kind, outcome, old, new, returned, rows, same_crashed, todo):
     """Mark the values that were found: by an `ok` call, or by a crashed cas whose own new value was found."""
     pending = 0
@@ -154,7 +154,7 @@ def _mark_seen(begin, end, kind, outcome, old, new, returned, rows, same_crashed
             call = same_crashed[call - begin]
 
 
-@njit(cache=True)
+@kernel_part
 def _happened(call, kind, outcome, new, returned, rows):
     """Whether a call counts: it did happen, as far as anybody could tell."""
     if outcome[call] == FAIL:
@@ -162,7 +162,7 @@ def _happened(call, kind, outcome, new, returned, rows):
     return returned[call] != NEVER or (kind[call] != READ and rows[new[call], _SEEN] >= 0)
 
 
-@njit(cache=True)
+@kernel_part
 def _put_once(begin, end, kind, outcome, old, new, invoked, returned, rows):
     """Find each value's writer, first-returned and last-invoked read; False where a value has two writers."""
     for call in range(begin, end):
@@ -181,7 +181,7 @@ def _put_once(begin, end, kind, outcome, old, new, invoked, returned, rows):
     return True
 
 
-@njit(cache=True)
+@kernel_part
 def _taken_once(begin, end, kind, outcome, old, new, returned, rows, found):
     """Find each value's compare-and-set away; what is wrong where there are two, or where it has no writer."""
     for call in range(begin, end):
@@ -198,7 +198,7 @@ def _taken_once(begin, end, kind, outcome, old, new, returned, rows, found):
     return NO_VIOLATION
 
 
-@njit(cache=True)
+@kernel_part
 def _lay_blocks(register, rows, kind, new, invoked, returned, zones, count, found):
     """(what is wrong inside a block, the number of zones): each block, walked from its write, as a row of `zones`."""
     for root in range(len(rows)):
@@ -235,7 +235,7 @@ def _lay_blocks(register, rows, kind, new, invoked, returned, zones, count, foun
     return NO_VIOLATION, count
 
 
-@njit(cache=True)
+@kernel_part
 def _sweep(zone_at, zones, current, invoked, returned, verdict, violation, witnesses):
     """Walk through the history; at each zone's start compare it with its register's last forward zone."""
     for place in range(len(zone_at)):

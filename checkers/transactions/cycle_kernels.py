@@ -11,16 +11,16 @@ Cost: O(nodes + edges) each; the path searches have a budget of edges.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from checkers.transactions.dependency_graph import PASS, RW
+from harness.compiled import kernel
 
 SELF = 6
 DONE = 2**31 - 1
 NO_LENGTH = 2**62
 
 
-@njit(cache=True)
+@kernel
 def adjacency(source, target, nodes):
     """(first, targets): the graph as rows, without kinds."""
     first = np.zeros(nodes + 1, np.int64)
@@ -36,7 +36,7 @@ def adjacency(source, target, nodes):
     return first, targets
 
 
-@njit(cache=True)
+@kernel
 def refine(first, target, kind, allowed, within):
     """Components along allowed edges, inside of those of `within` (-1: not to be looked at).
 
@@ -119,7 +119,7 @@ def refine(first, target, kind, allowed, within):
     return label, found, rank
 
 
-@njit(cache=True)
+@kernel
 def inner_edges(source, target, kind, label, new_number):
     """The edges inside of components as a CSR over the nodes that have a new number, without parallel dependencies.
 
@@ -178,7 +178,7 @@ def inner_edges(source, target, kind, label, new_number):
     return first, out_source[:kept].copy(), out_target[:kept].copy(), out_kind[:kept].copy(), out_edge[:kept].copy()
 
 
-@njit(cache=True)
+@kernel
 def split_graph(first, target, kind, txns, beyond):
     """Starts (0..t-1), commits (t..2t-1) and virtual nodes (from 2t on): (first, source, target, kind, edge).
 
@@ -218,7 +218,7 @@ def split_graph(first, target, kind, txns, beyond):
     return row, out_source, out_target, out_kind, out_edge
 
 
-@njit(cache=True)
+@kernel
 def candidates(source, target, kind, wanted, label, count, skip):
     """Edges of the wanted kinds inside of components that are not skipped: (edges, bounds, component of each)."""
     size = np.zeros(count + 1, np.int64)
@@ -248,12 +248,13 @@ def candidates(source, target, kind, wanted, label, count, skip):
     return edges, bounds, component
 
 
-@njit(cache=True)
+@kernel
 def rw_in_a_row(first, source, target, kind, txns, label, count, skip, tried_max):
     """Some pairs of rw edges of each component of which one leads to where the other begins: (there, onward)."""
     tried = np.zeros(count, np.int64)
-    there = [np.int64(0) for _ in range(0)]
-    onward = [np.int64(0) for _ in range(0)]
+    there = np.empty(count * tried_max, np.int64)
+    onward = np.empty(count * tried_max, np.int64)
+    found = 0
     for edge in range(len(source)):
         own = label[source[edge]]
         if kind[edge] != RW or own < 0 or skip[own] or tried[own] >= tried_max or source[edge] >= txns:
@@ -265,14 +266,15 @@ def rw_in_a_row(first, source, target, kind, txns, label, count, skip, tried_max
             if kind[other] != RW or target[other] >= txns or label[target[other]] != own:
                 continue
             tried[own] += 1
-            there.append(np.int64(edge))
-            onward.append(np.int64(other))
+            there[found] = edge
+            onward[found] = other
+            found += 1
             if tried[own] >= tried_max:
                 break
-    return np.array(there, np.int64), np.array(onward, np.int64)
+    return there[:found].copy(), onward[:found].copy()
 
 
-@njit(cache=True)
+@kernel
 def find_mutual(first, source, target, kind, txns, names, status_ok, process, began, completed, timed):
     """All cycles of two transactions: (one edge, the edge back, or BY_SESSION, BY_TIME), each once."""
     back_first = np.zeros(txns + 1, np.int64)
@@ -319,7 +321,7 @@ def find_mutual(first, source, target, kind, txns, names, status_ok, process, be
     return there[:count].copy(), returned[:count].copy()
 
 
-@njit(cache=True)
+@kernel
 def shortest_cycles(
     first, target, kind, allowed, solid, label, rank, begins, ends, bounds, budget_each, budget_all, budget_least
 ):
@@ -426,7 +428,8 @@ def shortest_cycles(
                 node = came_from[node]
             if base + count > len(path):
                 grown = np.empty(2 * (base + count), np.int64)
-                grown[:base] = path[:base]
+                for place in range(base):
+                    grown[place] = path[place]
                 path = grown
             path_start[group + 1] = base + count
             node = end
@@ -440,7 +443,7 @@ def shortest_cycles(
     return best, path_start, path, lengths, whole
 
 
-@njit(cache=True)
+@kernel
 def classes(bounds, edges, source, target, kind, txns):
     """For each closed walk of edges: (rw edges, whether two of them are in a row, kinds as bits, visits none twice)."""
     walks = len(bounds) - 1

@@ -10,7 +10,8 @@ Cost: O(nodes + edges) each; a path search stays inside its component.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from harness.compiled import kernel
 
 NO_LENGTH = 2**62
 
@@ -61,7 +62,7 @@ def shortest_returns(
     )
 
 
-@njit(cache=True)
+@kernel
 def _rows(source, nodes):
     first = np.zeros(nodes + 1, np.int64)
     for edge in range(len(source)):
@@ -76,7 +77,7 @@ def _rows(source, nodes):
     return first, order
 
 
-@njit(cache=True)
+@kernel
 def _components(first, order, target, nodes):
     label = np.full(nodes, -1, np.int32)
     number = np.zeros(nodes, np.int32)
@@ -127,7 +128,7 @@ def _components(first, order, target, nodes):
     return label
 
 
-@njit(cache=True)
+@kernel
 def _shortest_returns(first, order, target, weight, label, begins, ends, avoid, groups, budget):
     nodes = len(first) - 1
     group_count = len(groups) - 1
@@ -216,7 +217,8 @@ def _shortest_returns(first, order, target, weight, label, begins, ends, avoid, 
                 node = came_from[node]
             if base + count > len(path):
                 grown = np.empty(2 * (base + count), np.int64)
-                grown[:base] = path[:base]
+                for place in range(base):
+                    grown[place] = path[place]
                 path = grown
             path_start[group + 1] = base + count
             node = end

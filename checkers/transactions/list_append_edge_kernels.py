@@ -6,14 +6,14 @@ Cost: one pass each, O(micro-ops + versions + transactions).
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from checkers.transactions.dependency_graph import NO_MOP, PROCESS, REALTIME, RW, WR, WW
 from checkers.transactions.list_append_versions import NOBODY
 from checkers.transactions.txn_columns import APPEND, READ
+from harness.compiled import kernel
 
 
-@njit(cache=True)
+@kernel
 def certain_neighbours(start, length, writer, txn, committed):
     """For each version the last committed append up to it, and the next from it on; and each key's last. -1: none."""
     keys = len(length)
@@ -38,7 +38,7 @@ def certain_neighbours(start, length, writer, txn, committed):
     return last, following, last_of_key
 
 
-@njit(cache=True)
+@kernel
 def value_edges(
     start,
     length,
@@ -97,7 +97,7 @@ def value_edges(
     return count
 
 
-@njit(cache=True)
+@kernel
 def open_appends(
     start,
     length,
@@ -163,7 +163,7 @@ def open_appends(
     return chosen.astype(np.int32), append_start, append, read_start, read
 
 
-@njit(cache=True)
+@kernel
 def open_edges(
     append_start, append, read_start, read, last, large, txn, count, source, target, kind, source_mop, target_mop
 ):
@@ -185,7 +185,7 @@ def open_edges(
     return count
 
 
-@njit(cache=True)
+@kernel
 def barriers(invoked, completed, committed, places):
     """The chain of barriers: (what each place of the history is, how many barriers there are).
 
@@ -218,7 +218,7 @@ def barriers(invoked, completed, committed, places):
     return what, count
 
 
-@njit(cache=True)
+@kernel
 def order_edges(
     process,
     status_ok,

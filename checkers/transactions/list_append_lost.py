@@ -24,12 +24,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from checkers.transactions.list_append_values import Found
 from checkers.transactions.list_append_versions import NOBODY, Versions
 from checkers.transactions.list_append_wording import Names
 from checkers.transactions.txn_columns import APPEND, READ, TxnColumns
+from harness.compiled import kernel
 from harness.history import FAIL, OK
 from harness.verdict import Anomaly
 
@@ -122,7 +122,7 @@ def _newest_of_odd(columns: TxnColumns, txn: np.ndarray, versions: Versions, rea
     return max(others, key=began, default=NOBODY)
 
 
-@njit(cache=True)
+@kernel
 def _newest_shown(
     start, writer, position, previous_append, usable, fits, function, key, list_start, txn, status, began
 ):
@@ -156,16 +156,18 @@ def _newest_shown(
     return newest, best
 
 
-@njit(cache=True)
+@kernel
 def _maybe_lost(position, agreed, usable, function, key, txn, status_ok, completed, best):
     """The appends that the longest list does not show, acknowledged before all that some read shows of its key."""
-    found = [np.int64(0) for _ in range(0)]
+    found = np.empty(len(function), np.int64)
+    count = 0
     for mop in range(len(function)):
         k = key[mop]
         unseen = function[mop] == APPEND and usable[k] and (position[mop] < 0 or not agreed[k])
         if unseen and status_ok[txn[mop]] and completed[txn[mop]] < best[k]:
-            found.append(np.int64(mop))
-    return np.array(found, np.int64)
+            found[count] = mop
+            count += 1
+    return found[:count].copy()
 
 
 class _LastSeen:

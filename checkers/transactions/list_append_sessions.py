@@ -26,13 +26,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from checkers.transactions.list_append_edges import small_numbers
 from checkers.transactions.list_append_values import Found
 from checkers.transactions.list_append_versions import NOBODY, Versions
 from checkers.transactions.list_append_wording import Names
 from checkers.transactions.txn_columns import APPEND, READ, TxnColumns
+from harness.compiled import kernel
 from harness.history import OK
 from harness.verdict import Anomaly
 
@@ -81,9 +81,7 @@ def find(columns: TxnColumns, txn: np.ndarray, versions: Versions) -> Iterator[B
         yield from contradicted
 
 
-def _all_breaks(
-    columns: TxnColumns, txn: np.ndarray, versions: Versions
-) -> tuple[tuple[np.ndarray, ...], list[Broken]]:
+def _all_breaks(columns: TxnColumns, txn: np.ndarray, versions: Versions) -> tuple[np.ndarray, list[Broken]]:
     """(columns of those in keys whose reads agree: see `_breaks`; those in the other keys)."""
     number = small_numbers(columns.process)
     ordered = orderly(number, columns.began, columns.completed)
@@ -109,16 +107,14 @@ def _all_breaks(
     return in_order, list(_in_contradicted_keys(columns, txn, versions, number, ordered, contradicted))
 
 
-def _cases(
-    columns: TxnColumns, versions: Versions, breaks: tuple[np.ndarray, ...], rows: np.ndarray
-) -> Iterator[Broken]:
+def _cases(columns: TxnColumns, versions: Versions, breaks: np.ndarray, rows: np.ndarray) -> Iterator[Broken]:
     for kind, first, second, write in zip(*(column[rows].tolist() for column in breaks), strict=True):
         by_read = kind in (READ_YOUR_WRITES, MONOTONIC_READS)
         shown_by = second if by_read else int(versions.longest[columns.key[second]])
         yield Broken(kind, first, second, shown_by, write)
 
 
-@njit(cache=True)
+@kernel
 def orderly(process, began, completed):
     """bool[processes]: whose transactions do not overlap. Transactions come in the order in which they began."""
     count = 0
@@ -133,7 +129,7 @@ def orderly(process, began, completed):
     return result
 
 
-@njit(cache=True)
+@kernel
 def _breaks(
     start,
     length,
@@ -150,7 +146,7 @@ def _breaks(
     process,
     ordered,
 ):
-    """(kind, earlier micro-op, later micro-op, append that is missing) in keys whose reads agree."""
+    """Rows of kinds, earlier and later micro-ops, appends that are missing: int64[4, b], in keys whose reads agree."""
     keys = len(length)
     certain = np.zeros(len(writer), np.int64)
     for k in range(keys):
@@ -170,10 +166,9 @@ def _breaks(
     saw_mop = np.full(len(function), -1, np.int64)
     slot = np.zeros(len(function), np.int64)
     used = 0
-    kinds = [np.int8(0) for _ in range(0)]
-    earlier = [np.int64(0) for _ in range(0)]
-    later = [np.int64(0) for _ in range(0)]
-    missing = [np.int64(0) for _ in range(0)]
+    capacity = 64
+    found = np.empty((4, capacity), np.int64)
+    count = 0
     begin = 0
     while begin < len(function):
         t = txn[begin]
@@ -197,30 +192,33 @@ def _breaks(
                 slot[used] = wanted
                 used += 1
             own = slot_of[at]
+            if count + 2 > capacity:
+                capacity *= 2
+                grown = np.empty((4, capacity), np.int64)
+                for i in range(count):
+                    for column in range(4):
+                        grown[column, i] = found[column, i]
+                found = grown
             if function[mop] == APPEND:
                 place = position[mop]
                 if place >= 0 and wrote[own] > place:
-                    kinds.append(np.int8(MONOTONIC_WRITES))
-                    earlier.append(wrote_mop[own])
-                    later.append(np.int64(mop))
-                    missing.append(wrote_mop[own])
+                    found[0, count], found[1, count] = MONOTONIC_WRITES, wrote_mop[own]
+                    found[2, count], found[3, count] = mop, wrote_mop[own]
+                    count += 1
                 if place >= 0 and saw[own] - 1 > place and txn[saw_mop[own]] != t:
-                    kinds.append(np.int8(WRITES_FOLLOW_READS))
-                    earlier.append(saw_mop[own])
-                    later.append(np.int64(mop))
-                    missing.append(np.int64(writer[start[k] + saw[own] - 1]))
+                    found[0, count], found[1, count] = WRITES_FOLLOW_READS, saw_mop[own]
+                    found[2, count], found[3, count] = mop, writer[start[k] + saw[own] - 1]
+                    count += 1
             elif function[mop] == READ and status[t] == OK and fits[mop]:
                 seen = list_start[mop + 1] - list_start[mop]
                 if wrote[own] >= seen:
-                    kinds.append(np.int8(READ_YOUR_WRITES))
-                    earlier.append(wrote_mop[own])
-                    later.append(np.int64(mop))
-                    missing.append(wrote_mop[own])
+                    found[0, count], found[1, count] = READ_YOUR_WRITES, wrote_mop[own]
+                    found[2, count], found[3, count] = mop, wrote_mop[own]
+                    count += 1
                 if saw[own] > seen:
-                    kinds.append(np.int8(MONOTONIC_READS))
-                    earlier.append(saw_mop[own])
-                    later.append(np.int64(mop))
-                    missing.append(np.int64(writer[start[k] + saw[own] - 1]))
+                    found[0, count], found[1, count] = MONOTONIC_READS, saw_mop[own]
+                    found[2, count], found[3, count] = mop, writer[start[k] + saw[own] - 1]
+                    count += 1
                 if seen > 0 and certain[start[k] + seen - 1] > saw[own]:
                     saw[own] = certain[start[k] + seen - 1]
                     saw_mop[own] = mop
@@ -239,12 +237,7 @@ def _breaks(
                 wrote[own] = place
                 wrote_mop[own] = mop
         begin = end
-    return (
-        np.array(kinds, np.int8),
-        np.array(earlier, np.int64),
-        np.array(later, np.int64),
-        np.array(missing, np.int64),
-    )
+    return found[:, :count].copy()
 
 
 def _in_contradicted_keys(

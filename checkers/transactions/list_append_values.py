@@ -22,12 +22,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-from numba import njit
 
 from checkers import models
 from checkers.transactions.list_append_versions import NOBODY, Versions
 from checkers.transactions.list_append_wording import Names, shown, shown_list
 from checkers.transactions.txn_columns import APPEND, READ, TxnColumns
+from harness.compiled import kernel
 from harness.history import FAIL, OK
 from harness.verdict import Anomaly
 
@@ -449,7 +449,7 @@ class ValueAnomalies:
         )
 
 
-@njit(cache=True)
+@kernel
 def _future_reads(function, key, list_start, previous, position, fits):
     found = [(np.int64(0), np.int64(0)) for _ in range(0)]
     for mop in range(len(function)):
@@ -464,7 +464,7 @@ def _future_reads(function, key, list_start, previous, position, fits):
     return found
 
 
-@njit(cache=True)
+@kernel
 def _internal(function, known, value, list_start, element, previous):
     kinds = np.zeros(len(function), np.int8)
     for mop in range(len(function)):
@@ -507,7 +507,7 @@ def _internal(function, known, value, list_start, element, previous):
     return kinds
 
 
-@njit(cache=True)
+@kernel
 def appends_later(function, previous, count):
     """For each micro-op: whether the same transaction appends to the same key after it."""
     later = np.zeros(count, np.bool_)

@@ -16,9 +16,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from checkers.transactions.txn_columns import APPEND, READ, TxnColumns
+from harness.compiled import kernel, kernel_part
 from harness.history import FAIL, OK
 
 NOBODY = -1
@@ -85,6 +85,7 @@ def version_orders(columns: TxnColumns, txn: np.ndarray) -> Versions:
         start, longest, columns.list_start, columns.element, key, columns.value, slots, position
     )
     usable[doubled] = False
+    usable[_repeated_garbage(start, value, writer)] = False
     odd_writers: dict[int, list[int]] = {}
     for mop in odd_reads.tolist():
         elements = columns.element[columns.list_start[mop] : columns.list_start[mop + 1]]
@@ -157,7 +158,7 @@ def _settle_repeated_values(
     return repeated, sorted(ambiguous)
 
 
-@njit(cache=True)
+@kernel
 def _neighbours(function, key, txn, key_count):
     count = len(function)
     previous = np.full(count, -1, np.int64)
@@ -181,7 +182,7 @@ def _neighbours(function, key, txn, key_count):
     return previous, previous_append, next_append
 
 
-@njit(cache=True, inline="always")
+@kernel_part
 def _slot(key, value, mask):
     mixed = np.uint64(value) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(key) * np.uint64(0xC2B2AE3D27D4EB4F)
     mixed ^= mixed >> np.uint64(29)
@@ -190,7 +191,7 @@ def _slot(key, value, mask):
     return np.int64(mixed & np.uint64(mask))
 
 
-@njit(cache=True)
+@kernel
 def _index_appends(function, key, value):
     """A hash table (key, value) → first micro-op that appended it, and for each the next one with the same pair."""
     appends = 0
@@ -220,7 +221,7 @@ def _index_appends(function, key, value):
     return slots, same_value
 
 
-@njit(cache=True, inline="always")
+@kernel_part
 def _find(wanted_key, wanted_value, key, value, slots):
     mask = len(slots) - 1
     at = _slot(wanted_key, wanted_value, mask)
@@ -231,7 +232,7 @@ def _find(wanted_key, wanted_value, key, value, slots):
         at = (at + 1) & mask
 
 
-@njit(cache=True)
+@kernel
 def _writers_of(wanted_key, elements, key, value, slots):
     writers = np.empty(len(elements), np.int64)
     for i in range(len(elements)):
@@ -239,7 +240,7 @@ def _writers_of(wanted_key, elements, key, value, slots):
     return writers
 
 
-@njit(cache=True)
+@kernel
 def _compare_reads(reads, key, list_start, element, key_count):
     """The longest read of each key, how much of it all reads share (as far as they go), and which reads fit it."""
     longest = np.full(key_count, -1, np.int64)
@@ -267,9 +268,18 @@ def _compare_reads(reads, key, list_start, element, key_count):
     return longest, shared, fits
 
 
-@njit(cache=True)
+def _repeated_garbage(start: np.ndarray, value: np.ndarray, writer: np.ndarray) -> np.ndarray:
+    """The keys in whose longest read a value that nobody appended occurs twice."""
+    places = np.flatnonzero(writer < 0)
+    key = np.searchsorted(start, places, "right") - 1
+    order = np.lexsort((value[places], key))
+    key, seen = key[order], value[places[order]]
+    return key[1:][(key[1:] == key[:-1]) & (seen[1:] == seen[:-1])]
+
+
+@kernel
 def _order_versions(start, longest, list_start, element, key, value, slots, position):
-    """Each version's value and append; fills `position`; and the keys in whose longest read a value occurs twice."""
+    """Each version's value and append; fills `position`; and the keys in whose longest read an append occurs twice."""
     total = start[-1]
     order_value = np.empty(total, np.int64)
     writer = np.empty(total, np.int64)
@@ -278,21 +288,15 @@ def _order_versions(start, longest, list_start, element, key, value, slots, posi
         if longest[k] < 0:
             continue
         source = list_start[longest[k]]
-        garbage = 0
         for i in range(start[k + 1] - start[k]):
             wanted = element[source + i]
             mop = _find(k, wanted, key, value, slots)
             order_value[start[k] + i] = wanted
             writer[start[k] + i] = mop
             if mop < 0:
-                garbage += 1
-            elif position[mop] >= 0:
+                continue
+            if position[mop] >= 0:
                 doubled[k] = True
             else:
                 position[mop] = i
-        if garbage > 1:
-            seen = np.sort(element[source : source + start[k + 1] - start[k]])
-            for i in range(1, len(seen)):
-                if seen[i] == seen[i - 1]:
-                    doubled[k] = True
     return order_value, writer, doubled

@@ -23,13 +23,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from checkers.transactions.list_append_edge_kernels import certain_neighbours
 from checkers.transactions.list_append_values import Found
 from checkers.transactions.list_append_versions import Versions
 from checkers.transactions.list_append_wording import Names
 from checkers.transactions.txn_columns import APPEND, READ, TxnColumns
+from harness.compiled import kernel
 from harness.history import OK
 from harness.verdict import Anomaly
 
@@ -135,7 +135,7 @@ def stale_reads(columns: TxnColumns, txn: np.ndarray, versions: Versions, limit:
     return Found(STALE, len(cases), shown, {STALE} if cases else set())
 
 
-@njit(cache=True)
+@kernel
 def _stale(
     start,
     writer,
@@ -194,7 +194,7 @@ def _stale_anomaly(columns: TxnColumns, txn: np.ndarray, read: int, append: int)
     )
 
 
-@njit(cache=True)
+@kernel
 def _torn(
     start,
     length,
@@ -257,7 +257,7 @@ def _torn(
     return rows
 
 
-@njit(cache=True)
+@kernel
 def _overtaken(
     start,
     length,

@@ -11,10 +11,11 @@ Cost: replay O(e log n) mostly; reachability O(e × columns / 64).
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from harness.compiled import kernel, kernel_part
 
 
-@njit(cache=True)
+@kernel
 def topological(first, order, target, nodes):
     """Kahn's algorithm; shorter than `nodes` if there is a cycle."""
     missing = np.zeros(nodes, np.int32)
@@ -44,7 +45,7 @@ COMMIT, READ_ONLY, AT_ONCE, EARLY = 0, 1, 2, 3
 _CLASS = np.int64(1) << 40
 
 
-@njit(cache=True)
+@kernel
 def replay(
     first,
     order,
@@ -92,7 +93,9 @@ def replay(
     ready = np.empty(2 * nodes + len(writer) + len(reader) + 1, np.int64)
     ready_count = np.int64(0)
     woken = np.empty(len(writer) + len(reader) + 1, np.int64)
-    turn = done.max() + 1
+    turn = np.int64(0)
+    for node in range(len(done)):
+        turn = max(turn, done[node] + 1)
     swept = False
     early = np.int64(-1)
     while True:
@@ -252,7 +255,7 @@ def replay(
         early = np.int64(-1)
 
 
-@njit(cache=True)
+@kernel
 def waits(done, current, holder, txns, split, key_start, writer, reader_start, reader):
     """What the nodes that never came wait for beside known edges: int64[3, e], (place, first, second). Each is an edge
     that holds because version `first` is before `second`: rw from the reader at a place of `reader`; ww if it is -1.
@@ -284,7 +287,8 @@ def waits(done, current, holder, txns, split, key_start, writer, reader_start, r
                 if count == capacity:
                     capacity *= 2
                     grown = np.empty((3, capacity), np.int64)
-                    grown[:, :count] = columns[:, :count]
+                    for i in range(count):
+                        grown[0, i], grown[1, i], grown[2, i] = columns[0, i], columns[1, i], columns[2, i]
                     columns = grown
                 columns[0, count] = place
                 columns[1, count] = before
@@ -293,7 +297,7 @@ def waits(done, current, holder, txns, split, key_start, writer, reader_start, r
     return columns[:, :count].copy()
 
 
-@njit(cache=True)
+@kernel
 def reach(first, order, target, topological_order, column, words):
     """uint64[nodes, words]: for each node which columns it leads to. column: int64[nodes], -1 where a node is none."""
     bits = np.zeros((len(topological_order), words), np.uint64)
@@ -311,12 +315,12 @@ def reach(first, order, target, topological_order, column, words):
     return bits
 
 
-@njit(cache=True)
+@kernel_part
 def _leads(bits, node, at):
     return at >= 0 and (bits[node, at >> 6] >> np.uint64(at & 63)) & np.uint64(1) != 0
 
 
-@njit(cache=True)
+@kernel
 def impossible_orders(
     bits, column, txns, split, key_start, square, writer, reader_start, reader, reads_count, no, stamp, again
 ):
@@ -345,7 +349,7 @@ def impossible_orders(
                     no[at] = 1
 
 
-@njit(cache=True)
+@kernel
 def newly_forced(no, stamp, now, key_start, square, by_turn):
     """Orders that follow, as their reverse is impossible: (first, second) of those whose edges say something new, and a
     pair of versions that can't come in either order, (-1, -1) if there is none. Marks them in `stamp` with `now`.
@@ -396,8 +400,8 @@ def newly_forced(no, stamp, now, key_start, square, by_turn):
                     if count == capacity:
                         capacity *= 2
                         grown = np.empty((2, capacity), np.int64)
-                        grown[0, :count] = firsts[:count]
-                        grown[1, :count] = seconds[:count]
+                        for pair in range(count):
+                            grown[0, pair], grown[1, pair] = firsts[pair], seconds[pair]
                         firsts, seconds = grown[0], grown[1]
                     firsts[count] = low + i
                     seconds[count] = low + j

@@ -16,9 +16,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from checkers.transactions.txn_columns import WRITE, TxnColumns
+from harness.compiled import kernel
 from harness.history import FAIL, OK
 
 NOTHING, INITIAL, VERSION, OWN, ABORTED, GARBAGE, FUTURE = range(7)
@@ -168,7 +168,7 @@ def _ranked(
     return first[:-1].copy(), first[1:] - 1, ranked, seen
 
 
-@njit(cache=True)
+@kernel
 def _ranks(values, first, key, element):
     result = np.empty(len(element), np.int64)
     for i in range(len(element)):
@@ -184,7 +184,7 @@ def _ranks(values, first, key, element):
     return result
 
 
-@njit(cache=True)
+@kernel
 def _bounds(function, key, value, keys):
     low = np.zeros(keys, np.int64)
     high = np.full(keys, -1, np.int64)
@@ -200,7 +200,7 @@ def _bounds(function, key, value, keys):
     return low, high
 
 
-@njit(cache=True)
+@kernel
 def _number_slots(function, key, value, start, element, low, high, base):
     slot = np.full(len(function), -1, np.int64)
     seen = np.full(len(function), -1, np.int64)
@@ -215,7 +215,7 @@ def _number_slots(function, key, value, start, element, low, high, base):
     return slot, seen
 
 
-@njit(cache=True)
+@kernel
 def _write_of_slots(function, key, status, txn, slot, slots, keys):
     """For each (key, value) its write, the last of its transaction; a write that failed; keys where two may have."""
     possible = np.full(slots, -1, np.int32)
@@ -239,7 +239,7 @@ def _write_of_slots(function, key, status, txn, slot, slots, keys):
     return possible, failed, clash
 
 
-@njit(cache=True)
+@kernel
 def _link(function, key, value, status, txn, start, element, seen_slot, possible, failed, clash, keys, committed):
     count = len(function)
     saw = np.zeros(count, np.int8)
@@ -299,7 +299,7 @@ def _link(function, key, value, status, txn, start, element, seen_slot, possible
     return saw, source, inner, previous, overwritten, committed
 
 
-@njit(cache=True)
+@kernel
 def _take_unwritten_as_initial(key, start, element, saw):
     known = np.zeros(int(key.max()) + 1 if len(key) else 0, np.int8)
     initial = np.zeros(len(known), np.int64)
@@ -317,7 +317,7 @@ def _take_unwritten_as_initial(key, start, element, saw):
             saw[mop] = INITIAL
 
 
-@njit(cache=True)
+@kernel
 def _reads_by_version(key, saw, source, inner, overwritten, usable, version_start, version_of):
     rows = len(version_of[version_of >= 0]) + len(version_start) - 1
     read_start = np.zeros(rows + 1, np.int64)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from harness.compiled import kernel
 from harness.history import OK
 from harness.value_columns import APPEND, LIST, NIL, NUMBER, READ, TXN, WRITE, ValueColumns
 
@@ -63,7 +63,7 @@ def gather(numbers: ValueColumns, source: np.ndarray, status: np.ndarray, lists:
     return gathered
 
 
-@njit(cache=True)
+@kernel
 def _measure(shape, mop_start, function, argument, list_start, source, status, lists):
     """(micro-ops, elements) of all transactions; (-1, 0) where one is of another form."""
     mops = elements = 0
@@ -84,7 +84,7 @@ def _measure(shape, mop_start, function, argument, list_start, source, status, l
     return mops, elements
 
 
-@njit(cache=True)
+@kernel
 def _copy(
     shape,
     mop_start,

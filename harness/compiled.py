@@ -1,0 +1,30 @@
+"""How loops over columns are compiled: once in an installation, and as little of it as can be.
+
+Numba makes three functions of each: the loop, a wrapper for Python and one for C. Nobody calls ours from C, and the
+parts of a kernel are called by other kernels only: without those wrappers the first check of an installation is a good
+deal shorter. A `kernel_part` must not be called from Python: it has no way in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from numba import njit
+
+Kernel = Callable[..., Any]
+
+
+def kernel(function: Kernel) -> Kernel:
+    """A loop that Python calls; kept on disk for the next process."""
+    return njit(cache=True, no_cfunc_wrapper=True)(function)
+
+
+def kernel_without_lock(function: Kernel) -> Kernel:
+    """The same, and other threads go on meanwhile."""
+    return njit(cache=True, nogil=True, no_cfunc_wrapper=True)(function)
+
+
+def kernel_part(function: Kernel) -> Kernel:
+    """A loop that only kernels call; it is kept on disk within them."""
+    return njit(no_cfunc_wrapper=True, no_cpython_wrapper=True)(function)
