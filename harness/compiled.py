@@ -13,18 +13,20 @@ from typing import Any
 from numba import njit
 
 Kernel = Callable[..., Any]
+_njit: Any = njit
+"""Its types do not know of the wrappers."""
 
 
 def kernel(function: Kernel) -> Kernel:
     """A loop that Python calls; kept on disk for the next process."""
-    return njit(cache=True, no_cfunc_wrapper=True)(function)
+    return _njit(cache=True, no_cfunc_wrapper=True)(function)
 
 
 def kernel_without_lock(function: Kernel) -> Kernel:
     """The same, and other threads go on meanwhile."""
-    return njit(cache=True, nogil=True, no_cfunc_wrapper=True)(function)
+    return _njit(cache=True, nogil=True, no_cfunc_wrapper=True)(function)
 
 
 def kernel_part(function: Kernel) -> Kernel:
     """A loop that only kernels call; it is kept on disk within them."""
-    return njit(no_cfunc_wrapper=True, no_cpython_wrapper=True)(function)
+    return _njit(no_cfunc_wrapper=True, no_cpython_wrapper=True)(function)
