@@ -19,7 +19,16 @@ from harness.nodes.base import Cluster
 from harness.nodes.docker import DockerCluster
 from harness.op import Op, invoke
 from harness.options import with_defaults
-from harness.target import DidNotHappen, HasPrimaries, SessionContext, Target, Timeouts, Unknown
+from harness.target import (
+    DidNotHappen,
+    HasLeaders,
+    HasPrimaries,
+    HasReplicationLag,
+    SessionContext,
+    Target,
+    Timeouts,
+    Unknown,
+)
 from targets.redis.connection import Connection
 from targets.redis.errors import ERRORS, judged, row_of
 from targets.redis.sessions import PORT
@@ -65,6 +74,38 @@ def test_it_is_a_target_with_primaries(cluster: Cluster) -> None:
 
 
 @docker
+def test_leaders_have_an_epoch_and_replicas_a_lag(cluster: Cluster) -> None:
+    assert isinstance(target(), HasLeaders)
+    assert isinstance(target(), HasReplicationLag)
+    started = Redis(image="", options=target().chosen, timeouts=Timeouts(), workload="register")
+    [leader] = started.leaders(cluster)
+    assert leader.node == primary(cluster).name
+    assert isinstance(leader.term, int)
+    replicas = {node.name for node in cluster.nodes} - {leader.node}
+    session(primary(cluster)).invoke(invoke("write", [40, 1]))
+    deadline_s = time.monotonic() + 30
+    while started.replication_lag(cluster) != dict.fromkeys(replicas, 0.0) and time.monotonic() < deadline_s:
+        time.sleep(0.1)
+    assert started.replication_lag(cluster) == dict.fromkeys(replicas, 0.0)
+
+
+@docker
+def test_a_server_that_its_sentinel_does_not_name_leads_in_no_known_term(cluster: Cluster) -> None:
+    """Method: a replica is told to follow nobody. It says that it leads; its Sentinel names the primary still, and
+    makes it a replica again."""
+    replica = next(node for node in cluster.nodes if node is not primary(cluster))
+    rightful = primary(cluster).name
+    ask(replica.endpoint(PORT), "REPLICAOF", "NO", "ONE")
+    leaders = {leader.node: leader.term for leader in target().leaders(cluster)}
+    assert leaders.get(replica.name) is None
+    assert isinstance(leaders[rightful], int)
+    deadline_s = time.monotonic() + 60
+    while target().primaries(cluster) != [rightful] and time.monotonic() < deadline_s:
+        time.sleep(0.2)
+    assert target().primaries(cluster) == [rightful]
+
+
+@docker
 def test_a_register_through_any_node(cluster: Cluster) -> None:
     first, other = session(cluster.nodes[0]), session(cluster.nodes[1])
     assert first.invoke(invoke("read", [1, None])) == Op("ok", "read", [1, None])
@@ -104,6 +145,39 @@ def test_a_replica_answers_reads_when_asked_to(cluster: Cluster) -> None:
         assert usual.invoke(invoke("read", [20, None])).value == [20, 2]
     finally:
         replica.agent.request("resume")
+
+
+@docker
+def test_a_local_read_is_answered_by_the_nodes_own_server(cluster: Cluster) -> None:
+    """Method: servers count their commands. Each node's session writes through the primary and reads its own copy."""
+
+    def commands(node: Any, name: str) -> int:
+        lines = ask(node.endpoint(PORT), "INFO", "commandstats").splitlines()
+        found = [line for line in lines if line.startswith(f"cmdstat_{name}:")]
+        return int(found[0].partition("calls=")[2].partition(",")[0]) if found else 0
+
+    leader = primary(cluster)
+    for node in cluster.nodes:
+        register, elements = session(node), session(node, "set")
+        assert register.is_read(invoke("local-read", [41, None]))
+        register.invoke(invoke("write", [41, 7]))
+        elements.invoke(invoke("add", 4711))
+        before = {(other.name, name): commands(other, name) for other in cluster.nodes for name in ("get", "smembers")}
+        reads = 0
+        deadline_s = time.monotonic() + 30
+        while time.monotonic() < deadline_s:
+            reads += 1
+            own = register.invoke(invoke("local-read", [41, None])).value
+            held = elements.invoke(invoke("local-read")).value
+            if own == [41, 7] and 4711 in held:
+                break
+        assert (own, 4711 in held) == ([41, 7], True)
+        for (name, command), count in before.items():
+            other = next(each for each in cluster.nodes if each.name == name)
+            assert commands(other, command) - count == (reads if other is node else 0), (name, command)
+        register.close()
+        elements.close()
+    assert primary(cluster) is leader
 
 
 @docker
