@@ -181,12 +181,21 @@ class Member:
             return None if answer is None else {**answer, **self.set.times()}
 
     def do(self, command: Document) -> Document:
-        """Do a command as a server does."""
+        """Do a command as a server does; a majority that can't be reached is not waited for."""
         name = next(iter(command))
         try:
-            return getattr(self, f"_{name}", self._unknown)(command)
+            answer: Document = getattr(self, f"_{name}", self._unknown)(command)
         except Refused as refused:
             return refused.answer
+        if command.get("writeConcern", {}).get("w") == "majority" and not self.has_majority:
+            told = {"code": 64, "codeName": "WriteConcernTimeout", "errmsg": "waiting for replication timed out"}
+            return {**answer, "writeConcernError": {**told, "errInfo": {"wtimeout": True}}}
+        return answer
+
+    @property
+    def has_majority(self) -> bool:
+        """Whether more than half of the set has what this member writes."""
+        return 2 * len(self.reaches) > len(self.set.config.get("members", ()))
 
     def _unknown(self, command: Document) -> Document:
         raise Refused(59, "CommandNotFound")
@@ -324,6 +333,8 @@ class Member:
             raise Refused(13436, "NotPrimaryOrSecondary")
         if self.role != "PRIMARY" and command.get("readConcern", {}).get("level") == "linearizable":
             raise Refused(10107, "NotWritablePrimary")
+        if not self.has_majority and command.get("readConcern", {}).get("level") == "linearizable":
+            raise Refused(50, "MaxTimeMSExpired")
         documents = self._documents(command, command["find"])
         found = [
             copy.deepcopy(document)
@@ -431,6 +442,16 @@ class ReplicaSet:
         for member in unheard_by:
             member.reaches = [member]
         winner.role, winner.term, winner.reaches = "PRIMARY", self.term, inside
+
+    def rejoin(self, member: Member) -> None:
+        """A member comes home from behind a partition: it rolls back what only it had, and ends its connections."""
+        with self.lock:
+            home = self.primary
+            member.role, member.knows, member.data = "SECONDARY", home, copy.deepcopy(home.data)
+            member.transactions.clear()
+            home.reaches.append(member)
+        member.stop()
+        member.start()
 
     def times(self) -> Document:
         now = Timestamp(EPOCH, self.time + 1)
