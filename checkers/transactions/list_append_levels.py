@@ -25,12 +25,12 @@ from checkers.transactions.dependency_graph import Graph
 from checkers.transactions.list_append_causality import CAUSALITY, causality_violations
 from checkers.transactions.list_append_explain import Explainer
 from checkers.transactions.list_append_sessions import session_breaks
-from checkers.transactions.list_append_values import Found
 from checkers.transactions.list_append_versions import Versions
 from checkers.transactions.list_append_views import Views
 from checkers.transactions.list_append_visibility import overtaken_updates, stale_reads, torn_reads
 from checkers.transactions.prefix_cycles import LONG_FORK, find_prefix_cycles, is_forbidden
 from checkers.transactions.txn_columns import TxnColumns
+from checkers.transactions.value_findings import Found
 
 PRAM, SESSION_CAUSALITY = "PRAM-violation", "session-causality"
 SMALL = 2000

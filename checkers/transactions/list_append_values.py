@@ -17,8 +17,7 @@ Cost: O(elements read).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
@@ -27,6 +26,8 @@ from checkers import models
 from checkers.transactions.list_append_versions import NOBODY, Versions
 from checkers.transactions.list_append_wording import Names, shown, shown_list
 from checkers.transactions.txn_columns import APPEND, READ, TxnColumns
+from checkers.transactions.value_findings import Found as Found
+from checkers.transactions.value_findings import ValueFindings
 from harness.compiled import kernel
 from harness.history import FAIL, OK
 from harness.verdict import Anomaly
@@ -35,24 +36,12 @@ MISSED, UNREPEATABLE, CONTRADICTION = 1, 2, 3
 """What `_internal` finds: an own write is missing; two reads differ; a read is not what was seen and added."""
 
 
-@dataclass
-class Found:
-    """Anomalies of one type: how many there are, some of them worked out, and the evidence for the models."""
-
-    type: str
-    count: int = 0
-    shown: list[Anomaly] = field(default_factory=list)
-    evidence: set[str] = field(default_factory=set)
-
-
-class ValueAnomalies:
+class ValueAnomalies(ValueFindings):
     """All anomalies that need no graph. `limit`: how many of each type are worked out."""
 
     def __init__(self, columns: TxnColumns, txn: np.ndarray, versions: Versions, limit: int) -> None:
-        self._columns = columns
-        self._txn = txn
+        super().__init__(columns, txn, limit)
         self._versions = versions
-        self._limit = limit
 
     def found(self) -> list[Found]:
         """Those types that occur."""
@@ -430,23 +419,6 @@ class ValueAnomalies:
             if columns.key[mop] == columns.key[read] and columns.function[mop] == APPEND:
                 return mop
         raise AssertionError("a lost update without an append")
-
-    # --- common
-
-    def _collect(self, type_: str, cases: Sequence, describe: Callable[..., Anomaly]) -> Found:
-        shown_cases = cases[: self._limit]
-        return Found(type_, len(cases), [describe(case) for case in shown_cases], {type_} if len(cases) else set())
-
-    def _anomaly(self, type_: str, txns: Iterable[int], mop: int, sentence: str) -> Anomaly:
-        columns = self._columns
-        txns = list(dict.fromkeys(txns))
-        return Anomaly(
-            type=type_,
-            ops=sorted(int(columns.op[t]) for t in txns),
-            sentence=sentence,
-            key=columns.keys[columns.key[mop]],
-            sub_history=sorted({index for t in txns for index in columns.records(t)}),
-        )
 
 
 @kernel

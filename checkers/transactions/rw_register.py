@@ -29,7 +29,6 @@ from checkers import models
 from checkers.transactions.cycle_kinds import Timing, name_of
 from checkers.transactions.cycles import CycleSearch, find_cycles
 from checkers.transactions.dependency_graph import Graph
-from checkers.transactions.list_append_values import Found
 from checkers.transactions.open_orders import LEVELS, judge_open_orders
 from checkers.transactions.rw_register_edges import known_dependencies, open_keys
 from checkers.transactions.rw_register_explain import Explainer
@@ -50,6 +49,7 @@ from checkers.transactions.rw_register_versions import Versions, versions_of
 from checkers.transactions.rw_register_witness import NEVER
 from checkers.transactions.txn_columns import Form, TxnColumns, columns_of
 from checkers.transactions.txn_verdict import txn_verdict, without_realtime
+from checkers.transactions.value_findings import Found
 from harness.checker import CheckOptions
 from harness.history import History
 from harness.verdict import Verdict

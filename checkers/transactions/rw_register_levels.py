@@ -22,7 +22,6 @@ from checkers.transactions.cycle_kinds import SUFFIXES, Cycle, Step, Timing
 from checkers.transactions.cycles import find_cycles
 from checkers.transactions.dependency_graph import PASS, PROCESS, REALTIME, RW, WW, Graph, edges_between, graph_of
 from checkers.transactions.graph_kernels import rows
-from checkers.transactions.list_append_values import Found
 from checkers.transactions.list_append_wording import Names
 from checkers.transactions.polygraph import Answer
 from checkers.transactions.polygraph_clauses import Undecided
@@ -35,6 +34,7 @@ from checkers.transactions.rw_register_questions import cursor_answer, prefix_an
 from checkers.transactions.rw_register_versions import Versions, versions_of
 from checkers.transactions.rw_register_witness import NEVER
 from checkers.transactions.txn_columns import TxnColumns
+from checkers.transactions.value_findings import Found
 from harness.history import FAIL
 from harness.verdict import Anomaly
 

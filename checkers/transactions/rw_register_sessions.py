@@ -31,7 +31,6 @@ import numpy as np
 from checkers import models
 from checkers.transactions.dependency_graph import RW, WR, Graph, graph_of
 from checkers.transactions.graph_kernels import components, rows
-from checkers.transactions.list_append_values import Found
 from checkers.transactions.polygraph import Answer, Must, OpenKeys, decide
 from checkers.transactions.polygraph_clauses import OUT_OF_TIME, Undecided
 from checkers.transactions.rw_register_edges import products
@@ -39,6 +38,7 @@ from checkers.transactions.rw_register_explain import Explainer
 from checkers.transactions.rw_register_versions import INITIAL, MISSED, OWN, VERSION, Versions
 from checkers.transactions.session_order import clients, program_order
 from checkers.transactions.txn_columns import WRITE, TxnColumns
+from checkers.transactions.value_findings import Found
 from harness.history import OK
 
 READ_YOUR_WRITES, MONOTONIC_READS, WRITES_FOLLOW_READS = "read-your-writes", "monotonic-reads", "writes-follow-reads"

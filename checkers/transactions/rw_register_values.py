@@ -14,12 +14,9 @@ Cost: O(micro-ops).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-
 import numpy as np
 
 from checkers import models
-from checkers.transactions.list_append_values import Found
 from checkers.transactions.rw_register_versions import (
     ABORTED,
     FUTURE,
@@ -32,17 +29,16 @@ from checkers.transactions.rw_register_versions import (
 )
 from checkers.transactions.rw_register_wording import Names
 from checkers.transactions.txn_columns import WRITE, TxnColumns
+from checkers.transactions.value_findings import Found, ValueFindings
 from harness.verdict import Anomaly
 
 
-class ValueAnomalies:
+class ValueAnomalies(ValueFindings):
     """All anomalies that need no graph. `limit`: how many of each type are worked out."""
 
     def __init__(self, columns: TxnColumns, txn: np.ndarray, versions: Versions, limit: int) -> None:
-        self._columns = columns
-        self._txn = txn
+        super().__init__(columns, txn, limit)
         self._versions = versions
-        self._limit = limit
 
     def found(self) -> list[Found]:
         """Those types that occur."""
@@ -194,18 +190,3 @@ class ValueAnomalies:
             if columns.key[mop] == columns.key[write] and columns.function[mop] == WRITE:
                 return mop
         raise AssertionError("an overwritten write without a later one")
-
-    def _collect(self, type_: str, cases: Sequence | np.ndarray, describe: Callable[..., Anomaly]) -> Found:
-        some = [case if isinstance(case, np.ndarray) else int(case) for case in cases[: self._limit]]
-        return Found(type_, len(cases), [describe(case) for case in some], {type_} if len(cases) else set())
-
-    def _anomaly(self, type_: str, txns: Iterable[int], mop: int, sentence: str) -> Anomaly:
-        columns = self._columns
-        txns = list(dict.fromkeys(txns))
-        return Anomaly(
-            type=type_,
-            ops=sorted(int(columns.op[t]) for t in txns),
-            sentence=sentence,
-            key=columns.keys[columns.key[mop]],
-            sub_history=sorted({index for t in txns for index in columns.records(t)}),
-        )

@@ -7,8 +7,8 @@ import numpy as np
 
 from checkers import models
 from checkers.transactions.cycles import CycleSearch
-from checkers.transactions.list_append_values import Found
 from checkers.transactions.txn_columns import TxnColumns
+from checkers.transactions.value_findings import Found
 from harness.history import FAIL, INFO, OK
 from harness.verdict import Anomaly, Judgement, Verdict
 
