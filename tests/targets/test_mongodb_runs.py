@@ -72,7 +72,7 @@ def cut_off_and_come_home(members: ReplicaSet, over: threading.Event) -> None:
         await_writes(40, old)
         with members.lock:
             members.elect(new, unheard_by=(old,))
-        await_writes(40, old)
+        await_writes(120, old)
         with members.lock:
             old.role, old.knows = "SECONDARY", None
         await_writes(40, new)
