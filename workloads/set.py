@@ -6,7 +6,7 @@
 What is acknowledged has to be in every read that begins afterwards. A read costs as much as there are elements, so they
 become rarer as the set grows: from 200 elements on, the work of reading stays in proportion to that of adding.
 At the end every worker, so every node, reads until it is ok: only what is in none of these reads is gone. With
-`final=converge` reads of each node's own copy follow, until all agree (`workloads.local_reads`).
+`final=converge` reads of each node's own copy come before, until all agree (`workloads.local_reads`).
 
 `set-final` is the same without reads in between: it adds as fast as it can, and looks once, at the end.
 
@@ -56,11 +56,12 @@ def adds_alone(options: Mapping[str, Any]) -> gen.Generator:
 
 
 def final_generator(options: Mapping[str, Any]) -> gen.Generator:
-    """A read by every worker, repeated until it is ok; with `final=converge` local reads on `nodes` nodes after it."""
+    """A read by every worker, repeated until it is ok; with `final=converge` local reads on `nodes` nodes before it, so
+    that what a node still throws away when it joins the others again counts as gone."""
     reads = gen.each_thread(gen.until_ok(gen.delay(RETRY_S, gen.repeat(invoke("read")))))
     if options.get("final") != CONVERGE:
         return reads
-    return gen.phases(reads, until_all_agree([None], options["nodes"]))
+    return gen.phases(until_all_agree([None], options["nodes"]), reads)
 
 
 def beside(options: Mapping[str, Any], ran: bool) -> dict[str, Checker]:
