@@ -27,8 +27,9 @@ from __future__ import annotations
 import time
 
 from checkers import models
-from checkers.transactions.cycle_kinds import Timing
+from checkers.transactions.cycle_kinds import SUFFIXES, Timing
 from checkers.transactions.cycles import CycleSearch, find_cycles
+from checkers.transactions.list_append_cursor import TYPE as CURSOR
 from checkers.transactions.list_append_cursor import cursor_circles
 from checkers.transactions.list_append_edges import dependencies
 from checkers.transactions.list_append_explain import Explainer
@@ -45,6 +46,7 @@ from harness.history import History
 from harness.verdict import Verdict
 
 DEFAULT_MODEL = "strict-serializable"
+CURSOR_LEVELS = ("cursor-stability", "strong-session-cursor-stability", "strong-cursor-stability")
 BYTES_OF_MICRO_OP, BYTES_OF_EDGE = 64, 48
 """What the search for cycles takes at most beside the columns, for a history in one giant component."""
 
@@ -95,9 +97,12 @@ class ListAppend:
                 memory_budget_mb=options.memory_budget_mb,
                 hint=columns.completed,
             )
-            if not any(models.counts_against(name, "cursor-stability") for part in found for name in part.evidence):
-                cursor = cursor_circles(columns, txn, depends.graph, depends.open, timing, explainer)
-                found += [cursor] if cursor.count else []
+            for strength, level in enumerate(CURSOR_LEVELS):
+                seen = {name for part in found for name in part.evidence}
+                asked = not strength or models.counts_against(CURSOR + SUFFIXES[strength], model)
+                if asked and not any(models.counts_against(name, level) for name in seen):
+                    cursor = cursor_circles(columns, txn, depends.graph, depends.open, strength, explainer)
+                    found += [cursor] if cursor.count else []
         for type_, conflicts in opened.found:
             shown = [explainer.open_order(type_, conflict) for conflict in conflicts[: options.max_shown]]
             found.append(Found(type_, len(conflicts), shown, {type_}))

@@ -3,7 +3,8 @@
 A transaction that read the whole of a list and then appended to it must, at cursor stability, be the next to append:
 otherwise the row changed while it was at work on it (G-cursor). So of appends that nobody read its own comes first,
 and every other writer of that key comes after it. Together with the dependencies that are known (ww, wr) these orders
-are all that cursor stability demands: an order of the rest that follows a topological one closes no circle. A circle
+are all that cursor stability demands (its stronger variants: with the order of sessions, or of realtime): an order of
+the rest that follows a topological one closes no circle. A circle
 among them breaks cursor stability in every order, and where there is none, it is kept.
 
 Source: Adya, Weak Consistency (1999), section 4.5.2 (PL-CS, G-cursor). Cost: O(reads + appends + edges).
@@ -14,30 +15,37 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from checkers.transactions.cycle_kinds import Timing
+from checkers.transactions.cycle_kinds import SUFFIXES, Timing
 from checkers.transactions.cycles import find_cycles
-from checkers.transactions.dependency_graph import WR, WW, Graph, graph_of
+from checkers.transactions.dependency_graph import PROCESS, REALTIME, WR, WW, Graph, graph_of
 from checkers.transactions.list_append_edges import OpenAppends
 from checkers.transactions.list_append_explain import Explainer
 from checkers.transactions.list_append_values import Found
 from checkers.transactions.txn_columns import TxnColumns
+from harness.history import FAIL
 from harness.verdict import Anomaly
 
 TYPE = "G-cursor"
 
 
 def cursor_circles(
-    columns: TxnColumns, txn: np.ndarray, graph: Graph, opened: OpenAppends, timing: Timing, explainer: Explainer
+    columns: TxnColumns, txn: np.ndarray, graph: Graph, opened: OpenAppends, strength: int, explainer: Explainer
 ) -> Found:
-    """G-cursor that holds in every order of the open appends, one for each knot."""
+    """G-cursor that holds in every order of the open appends, one for each knot.
+
+    strength: 1 if the order must respect sessions, 2 if it must respect realtime too.
+    """
+    type_ = TYPE + SUFFIXES[strength]
     forced = _forced(txn, len(columns), opened)
     if not len(forced):
-        return Found(TYPE)
-    known = graph.subset(graph.kind <= WR)
+        return Found(type_)
+    known = graph.subset(np.isin(graph.kind, (WW, WR, PROCESS, REALTIME)[: strength + 2]))
+    nobody = np.zeros(len(columns), np.int64)
+    timing = Timing(np.full(len(columns), FAIL, np.int8), nobody, nobody, nobody - 1, timed=False)
     search = find_cycles(graph_of(len(columns), [known, forced]), timing, 1)
     cycles = [cycle for kind in search.kinds.values() for cycle in kind.cycles]
-    shown = [_anomaly(explainer.anomaly(cycle)) for cycle in cycles[:1]]
-    return Found(TYPE, len(cycles), shown, {TYPE} if cycles else set())
+    shown = [_anomaly(explainer.anomaly(cycle), type_) for cycle in cycles[:1]]
+    return Found(type_, len(cycles), shown, {type_} if cycles else set())
 
 
 def _forced(txn: np.ndarray, txns: int, opened: OpenAppends) -> Graph:
@@ -75,12 +83,12 @@ def _forced(txn: np.ndarray, txns: int, opened: OpenAppends) -> Graph:
     )
 
 
-def _anomaly(cycle: Anomaly) -> Anomaly:
+def _anomaly(cycle: Anomaly, type_: str) -> Anomaly:
     """A circle of what is known and what cursor stability demands, told as what it is."""
     told = "; ".join(edge.why for edge in cycle.cycle)
     return msgspec.structs.replace(
         cycle,
-        type=TYPE,
+        type=type_,
         cycle=[],
         sentence=(
             "Whoever reads a list and then appends to it must be the next to append, if rows don't change under a"

@@ -120,8 +120,10 @@ def test_a_write_and_a_read_on_different_keys_leave_update_atomic_open() -> None
 def test_monotonic_atomic_view_and_cursor_stability(ops: list[Op]) -> None:
     expected = "valid" if txn_visibility_oracle.monotonic_atomic_view(ops) else "invalid"
     assert check(ops, "monotonic-atomic-view").verdict == expected
-    expected = "valid" if txn_oracle.legal(ops, "cursor-stability") else "invalid"
-    assert check(ops, "cursor-stability").verdict == expected
+    for strength in txn_visibility_oracle.STRENGTHS:
+        model = strength + "cursor-stability"
+        expected = "valid" if txn_oracle.legal(ops, model) else "invalid"
+        assert check(ops, model).verdict == expected, model
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck), database=None)

@@ -92,10 +92,12 @@ def searched(ops: list[Op], time_s: float) -> Witness:
     return find_witness(columns, txn, versions_of(columns, txn), none, none, time.monotonic() + time_s)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [24, 25])
 def test_histories_with_much_write_skew_come_to_an_end(seed: int) -> None:
-    """Who asked for whom, and what was built upon what, may go in circles; the search once followed these for ever."""
-    ops = snapshot_history(seed, 3000)
+    """Who asked for whom, and what was built upon what, may go in circles; the search once followed these for ever
+    (in the first of these histories).
+    """
+    ops = snapshot_history(seed, 2000)
     assert not searched(ops, 600).explains
     verdict = RwRegister().check(History.from_ops(ops), CheckOptions(model="serializable", time_budget_s=600))
     assert verdict.verdict == "invalid"

@@ -25,6 +25,8 @@ NONE, SESSION, REALTIME = range(3)
 MODELS = {
     "read-committed": ("rc", NONE),
     "cursor-stability": ("cs", NONE),
+    "strong-session-cursor-stability": ("cs", SESSION),
+    "strong-cursor-stability": ("cs", REALTIME),
     "repeatable-read": ("serial", NONE),
     "snapshot-isolation": ("si", NONE),
     "serializable": ("serial", NONE),
