@@ -59,7 +59,7 @@ def on_hosts(hosts: OwnHosts, names: str, *arguments: str) -> tuple[str, ...]:
 def test_etcd_on_three_hosts(hosts: OwnHosts, tmp_path: Path) -> None:
     a, b, c = (host.address for host in hosts.hosts)
     arguments = on_hosts(hosts, f"root@{a},ada@{b},root@{c}:22", "--target", "etcd", "--workload", "register")
-    ran = run(tmp_path, *arguments, "--faults", ",".join(ALL_FAULTS), "--time", "30", "--opts", SHORT)
+    ran = run(tmp_path, *arguments, "--faults", ",".join(ALL_FAULTS), "--time", "25", "--opts", SHORT)
     assert_clean(ran, oks=50, fs=("read", "write"), faults=ALL_FAULTS)
     assert f"ada@{b}" in ran.folder.read_environment()["substrate"]["hosts"]
     assert all((ran.folder.nodes / name / "database.log").stat().st_size for name in ("n1", "n2", "n3"))
@@ -167,7 +167,7 @@ def test_a_database_that_is_there(hosts: OwnHosts, own_etcd: OwnHost, tmp_path: 
     assert refused.returncode == 3 and "port 2379" in refused.stderr and "installed=yes" in refused.stderr
     refused = faultline("test", *common, "--opts", "installed=yes", "--results", str(tmp_path))
     assert refused.returncode == 3 and "systemd does not run there" in refused.stderr, refused.stderr
-    ran: Ran = run(tmp_path, *common, "--time", "15", "--opts", f"installed=yes,start=start-etcd,{SHORT}")
+    ran: Ran = run(tmp_path, *common, "--time", "12", "--opts", f"installed=yes,start=start-etcd,{SHORT}")
     assert_clean(ran, oks=50, fs=("read", "write"), faults=("kill", "pause"))
     etcdctl = f"etcdctl --endpoints http://{own_etcd.address}:2379"
     assert own_etcd.sh(f"{etcdctl} get '' --prefix").split() == ["users", "own"], "ours are gone, the user's are there"
