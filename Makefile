@@ -34,12 +34,13 @@ lint: .venv/ready
 types: .venv/ready
 	.venv/bin/mypy
 
-# What only computes runs on all cores. What starts databases and processes has the machine to itself, and is repeated
-# (and listed as RERUN) where it fails, because a machine may be too slow for once; a wrong verdict is not.
+# What only computes runs on all cores. What starts databases and processes has the machine to itself. A test that fails is
+# repeated (and listed as RERUN), because a machine may be too slow for once, above all while kernels compile: examples are
+# the same each time, so what is wrong fails again. A wrong verdict on a database is not repeated.
 PURE := tests/checkers tests/workloads tests/targets/test_simulated.py
 
 unit: .venv/ready
-	.venv/bin/pytest -ra -n auto --dist worksteal $(PURE)
+	.venv/bin/pytest -raR --reruns 1 -n auto --dist worksteal $(PURE)
 	.venv/bin/pytest -raR --reruns 2 --rerun-except WrongVerdict $(PURE:%=--ignore=%)
 
 # The nightly depth of the tests that compare checkers with brute force; `make check` runs 600 of each.
