@@ -7,6 +7,7 @@ from targets.simulated.programs.bank import BANK
 from targets.simulated.programs.base import Programs
 from targets.simulated.programs.causal import CAUSAL
 from targets.simulated.programs.counter import COUNTER
+from targets.simulated.programs.lease import LEASE
 from targets.simulated.programs.lock import LOCK
 from targets.simulated.programs.long_fork import LONG_FORK
 from targets.simulated.programs.monotonic import MONOTONIC
@@ -40,5 +41,6 @@ REGISTRY: dict[str, Programs] = {
     "sequential": SEQUENTIAL,
     "causal": CAUSAL,
     "lock": LOCK,
+    "lease": LEASE,
     "watch": WATCH,
 }
