@@ -51,8 +51,8 @@ IDLE_NS = 1_000_000
 """When to ask a generator again that can't say when it has something."""
 STOP_GRACE_NS = SECOND_NS
 """How long ops in flight may go on after `stop`."""
-LANE_CLOSE_NS = 120 * SECOND_NS
-"""How long lanes may take to heal at the end of `run`."""
+LANE_CLOSE_NS = 300 * SECOND_NS
+"""How long lanes may take to heal at the end of `run`: a member that joins again copies its data first."""
 
 
 class Recording(msgspec.Struct, frozen=True):

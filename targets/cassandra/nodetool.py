@@ -10,7 +10,8 @@ from harness.nodes.base import CommandFailed, Node
 from nemeses.base import Setting
 from nemeses.operation import Operation
 
-TIMEOUT_S: Final = 180.0
+TIMEOUT_S: Final = 60.0
+"""A repair whose node leaves the ring meanwhile never ends."""
 
 
 class Nodetool(Operation):
