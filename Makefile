@@ -34,14 +34,18 @@ lint: .venv/ready
 types: .venv/ready
 	.venv/bin/mypy
 
-# What only computes runs on all cores. What starts databases and processes has the machine to itself. A test that fails is
-# repeated (and listed as RERUN), because a machine may be too slow for once, above all while kernels compile: examples are
-# the same each time, so what is wrong fails again. A wrong verdict on a database is not repeated.
+# What only computes runs on all cores; whole runs, which mostly wait, two at a time; what looks at single processes has the
+# machine to itself. A test that fails is repeated (and listed as RERUN), because a machine may be too slow for once, above
+# all while kernels compile: examples are the same each time, so what is wrong fails again. A wrong verdict on a database is
+# not repeated.
 PURE := tests/checkers tests/workloads tests/targets/test_simulated.py
+WHOLE_RUNS := tests/e2e
+AGAIN := -raR --rerun-except WrongVerdict --reruns
 
 unit: .venv/ready
-	.venv/bin/pytest -raR --reruns 1 -n auto --dist worksteal $(PURE)
-	.venv/bin/pytest -raR --reruns 2 --rerun-except WrongVerdict $(PURE:%=--ignore=%)
+	.venv/bin/pytest $(AGAIN) 1 -n auto --dist worksteal $(PURE)
+	.venv/bin/pytest $(AGAIN) 2 -n 2 --dist loadfile $(WHOLE_RUNS)
+	.venv/bin/pytest $(AGAIN) 2 $(PURE:%=--ignore=%) $(WHOLE_RUNS:%=--ignore=%)
 
 # The nightly depth of the tests that compare checkers with brute force; `make check` runs 600 of each.
 prove: .venv/ready

@@ -7,8 +7,16 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import settings
 
 settings.register_profile("check", derandomize=True, database=None)
 settings.register_profile("prove", database=None)
 settings.load_profile("prove" if "FAULTLINE_EXAMPLES" in os.environ else "check")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was wrong in the tests that were repeated: a test that passes at the second attempt is still looked at."""
+    for report in terminalreporter.stats.get("rerun", []):
+        terminalreporter.section(f"failed at first: {report.nodeid}", sep="-")
+        terminalreporter.write_line("\n".join(report.longreprtext.splitlines()[-60:]))
