@@ -63,7 +63,7 @@ def test_etcd_on_three_hosts(hosts: OwnHosts, tmp_path: Path) -> None:
     assert_clean(ran, oks=50, fs=("read", "write"), faults=ALL_FAULTS)
     assert f"ada@{b}" in ran.folder.read_environment()["substrate"]["hosts"]
     assert all((ran.folder.nodes / name / "database.log").stat().st_size for name in ("n1", "n2", "n3"))
-    assert f"--hosts root@{a},ada@{b},root@{c}:22" in ran.output
+    assert f"root@{a},ada@{b},root@{c}:22" in ran.output, "the command that repeats it"
 
 
 @pytest.mark.usefixtures("left_clean")
