@@ -2,8 +2,9 @@
 
     not-durable   acknowledged, and absent from every final read
 
-A final read is one that began after the last fault was healed and after the last acknowledgement. One read that misses
-something proves little: it may be late. So it must be absent from all of them, and there must be one on each node that
+A final read is one that began after the last fault was healed and after the last acknowledgement; in a run of ours also
+after its final reads had begun, because until recovery an old primary may still answer. One read that misses something
+proves little: it may be late. So it must be absent from all of them, and there must be one on each node that
 clients talked to; as long as there is not, what is missing is `unknown`. What one final read shows is durable, whatever
 others say (that they differ is for other checkers to tell). It counts under every consistency model: one that lets
 reads be old for ever is of no use to who looks for what he has stored.
@@ -31,7 +32,7 @@ from checkers.findings import ALWAYS, Finding, verdict_of
 from harness.checker import CheckOptions
 from harness.fault import Window
 from harness.history import History
-from harness.op import NO_FAULTS
+from harness.op import NO_FAULTS, PHASE
 from harness.verdict import Anomaly, Verdict
 
 TYPE = "not-durable"
@@ -86,7 +87,9 @@ def judge(history: History, writes: Writes, options: CheckOptions) -> Verdict:
     """The verdict on writes and reads, however they were found."""
     acknowledged = np.flatnonzero(writes.acknowledged < NEVER)
     windows = history.windows()
-    quiet = max(last_heal(history, windows), int(writes.acknowledged[acknowledged].max(initial=-1)))
+    quiet = max(
+        last_heal(history, windows), final_phase(history), int(writes.acknowledged[acknowledged].max(initial=-1))
+    )
     final = np.flatnonzero(writes.read_begin > quiet) if history.has_invocations else np.empty(0, np.int64)
     shown = np.zeros(len(writes.acknowledged), bool)
     for read in final.tolist():
@@ -126,6 +129,14 @@ def last_heal(history: History, windows: Iterable[Window]) -> int:
     others = [code for code, name in enumerate(history.f_names) if name in NO_FAULTS]
     faults = ~history.client & ~np.isin(history.f, others)
     return int(np.flatnonzero(faults).max(initial=-1))
+
+
+def final_phase(history: History) -> int:
+    """The place where a run's final reads began, -1 where the record does not say."""
+    if PHASE not in history.f_names:
+        return -1
+    marks = np.flatnonzero(~history.client & (history.f == history.f_names.index(PHASE))).tolist()
+    return max((place for place in marks if history.value[place] == "final"), default=-1)
 
 
 def _undecided(

@@ -21,7 +21,7 @@ Record = tuple[Any, ...]
 
 @st.composite
 def runs(draw: Any) -> list[Record]:
-    """Adds, reads on nodes, and a fault or none; one op after the other, some adds acknowledged late."""
+    """Adds, reads on nodes, a fault or none, a mark of the final reads or none; some adds acknowledged late."""
     records: list[Record] = []
     late: list[Record] = []
     number, fault_open = 0, False
@@ -47,6 +47,8 @@ def runs(draw: Any) -> list[Record]:
             fault_open = True
         elif late:
             records.append(late.pop())
+    if draw(st.booleans()):
+        records.append(("info", "nemesis", "phase", "final"))
     for process in range(20, 20 + draw(st.integers(0, 3))):
         node = draw(st.sampled_from(NODES))
         seen = draw(st.lists(st.integers(1, max(1, number)), unique=True)) if number else []
