@@ -29,7 +29,7 @@ from targets.etcd.sets import SetSession
 from targets.etcd.watches import WatchSessions
 
 START_TIMEOUT_S = 60.0
-JOIN_TIMEOUT_S = 60.0
+JOIN_TIMEOUT_S = 30.0
 POLL_S = 0.1
 ASK_S = 0.5
 """For a question to a member that others wait for."""
@@ -161,9 +161,16 @@ class Etcd:
         members.leave(cluster, node)
 
     def join(self, cluster: Cluster, node: Node) -> None:
-        """Add the node as a new, empty member and wait until it serves. Raises InfrastructureError."""
+        """Add the node as a new, empty member and wait until it serves. Raises InfrastructureError.
+
+        A member that hangs after it got the leader's snapshot is killed and told of; when asked again it starts anew.
+        """
         members.join(cluster, node)
-        self.await_node(node, JOIN_TIMEOUT_S)
+        try:
+            self.await_node(node, JOIN_TIMEOUT_S)
+        except InfrastructureError:
+            node.agent.request("kill", timeout_s=20.0)
+            raise
 
     def primaries(self, cluster: Cluster) -> list[str]:
         """Names of the members that believe to lead: after a partition there may be two for a moment."""
