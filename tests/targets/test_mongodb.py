@@ -272,9 +272,10 @@ class TestWhoLeads:
         target = target_for("register", cluster)
         assert sorted(target.leaders(cluster), key=lambda leader: leader.node) == [Leader("n1", 1), Leader("n2", 2)]
         assert target.primaries(cluster) == ["n2", "n1"], "the newest first"
+        weak = {"write_concern": "1", "read_concern": "local"}
         with (
-            session(cluster, "register", cluster.nodes[0]) as old,
-            session(cluster, "register", cluster.nodes[2]) as new,
+            session(cluster, "register", cluster.nodes[0], **weak) as old,
+            session(cluster, "register", cluster.nodes[2], **weak) as new,
         ):
             old.invoke(invoke("write", [1, 1]))
             new.invoke(invoke("write", [1, 2]))

@@ -6,6 +6,7 @@ Method: the embedded PostgreSQL on `local` with a setting that it refuses.
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 
@@ -19,8 +20,8 @@ from targets.postgres.target import START_TIMEOUT_S, Postgres
 class Refused(Postgres):
     """Asks the server for a setting that there is not."""
 
-    def _settings(self) -> list[str]:
-        return ["-c", "planted_nonsense=1"]
+    def _settings(self) -> dict[str, Any]:
+        return {"planted_nonsense": 1}
 
 
 def test_a_server_that_ends_at_its_start_is_told_in_its_own_words() -> None:
