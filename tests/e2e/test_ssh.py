@@ -22,7 +22,7 @@ from tests.e2e.runs import Ran, faultline, need_docker, run
 from tests.e2e.test_dead_controller import await_faults, start
 from tests.e2e.track_record.rows import ALL_FAULTS, assert_clean
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 LONG_S = 90.0
 """A bound that only a fault in the program reaches."""
 SHORT = "hold=2,rest=2"
