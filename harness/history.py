@@ -27,7 +27,7 @@ import numpy as np
 
 from harness.errors import UsageError
 from harness.fault import Fault, Window
-from harness.op import NEMESIS, Op
+from harness.op import NEMESIS, PHASE, Op
 from harness.value_columns import ValueColumns
 
 INVOKE, OK, FAIL, INFO = range(4)
@@ -140,6 +140,13 @@ class History:
             index=self.index[kept],
             pair=places[self.pair[kept]],
         )
+
+    def phases(self) -> list[tuple[int, str]]:
+        """(place, name) of each record that begins a phase of a run, in order; none in histories of others."""
+        if PHASE not in self.f_names:
+            return []
+        places = np.flatnonzero((self.f == self.f_names.index(PHASE)) & ~self.client).tolist()
+        return [(place, str(self.value[place])) for place in places]
 
     def windows(self) -> list[Window]:
         """The fault windows, in order of their beginning.

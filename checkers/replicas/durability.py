@@ -32,7 +32,7 @@ from checkers.findings import ALWAYS, Finding, verdict_of
 from harness.checker import CheckOptions
 from harness.fault import Window
 from harness.history import History
-from harness.op import NO_FAULTS, PHASE
+from harness.op import NO_FAULTS
 from harness.verdict import Anomaly, Verdict
 
 TYPE = "not-durable"
@@ -133,10 +133,7 @@ def last_heal(history: History, windows: Iterable[Window]) -> int:
 
 def final_phase(history: History) -> int:
     """The place where a run's final reads began, -1 where the record does not say."""
-    if PHASE not in history.f_names:
-        return -1
-    marks = np.flatnonzero(~history.client & (history.f == history.f_names.index(PHASE))).tolist()
-    return max((place for place in marks if history.value[place] == "final"), default=-1)
+    return max((place for place, name in history.phases() if name == "final"), default=-1)
 
 
 def _undecided(
@@ -187,8 +184,8 @@ def _finding(history: History, writes: Writes, write: int, window: Window | None
     after = f"it was seen last at {history.time_ns[seen] / 1e9:.3f} s" if seen >= 0 else "no read ever showed it"
     sentence = (
         f"Client {history.process[place]} was told that {writes.noun} {key} is written "
-        f"({history.time_ns[place] / 1e9:.3f} s), and none of the {count} reads that began after the last heal, on "
-        f"every node, has it; {after}."
+        f"({history.time_ns[place] / 1e9:.3f} s), and none of the {count} final reads, on every node, has it; "
+        f"{after}."
     )
     details: dict[str, Any] = {}
     if window is not None:

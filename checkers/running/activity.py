@@ -24,8 +24,6 @@ from harness.history import INVOKE, OK, History
 from harness.verdict import Verdict
 
 OK_SHARE_MIN = 0.1
-PHASE = "phase"
-"""The f of the record that begins a phase."""
 MAIN = "main"
 
 
@@ -101,13 +99,12 @@ def _codes(history: History, names: tuple[str, ...]) -> list[int]:
 def _main_phase(history: History) -> np.ndarray:
     """bool[n]: the records of the main phase; all where no phase is marked."""
     inside = np.ones(len(history), dtype=bool)
-    if PHASE not in history.f_names:
-        return inside
-    marks = np.flatnonzero(~history.client & (history.f == history.f_names.index(PHASE))).tolist()
-    if not any(history.value[place] == MAIN for place in marks):
+    phases = history.phases()
+    if not any(name == MAIN for _, name in phases):
         return inside
     inside[:] = False
-    for place, following in zip(marks, [*marks[1:], len(history)]):
-        if history.value[place] == MAIN:
+    ends = [*(place for place, _ in phases[1:]), len(history)]
+    for (place, name), following in zip(phases, ends):
+        if name == MAIN:
             inside[place:following] = True
     return inside

@@ -214,11 +214,7 @@ def _bins(times_ns: np.ndarray, first_ns: int, span_ns: int, count: int) -> np.n
 
 def _phases(history: History) -> list[dict[str, Any]]:
     """When each phase of a run began, as the journal marks it."""
-    number = {name: place for place, name in enumerate(history.f_names)}.get("phase")
-    if number is None:
-        return []
-    places = np.flatnonzero((history.f == number) & ~history.client)
-    return [{"name": str(history.value[p])[:40], "at_ns": int(history.time_ns[p])} for p in places.tolist()]
+    return [{"name": name[:40], "at_ns": int(history.time_ns[place])} for place, name in history.phases()]
 
 
 def _window(window: Window) -> dict[str, Any]:
