@@ -300,18 +300,24 @@ class ChildTree:
                 self.popen.poll()
             table = processes(skip)
             sessions, own = self.commands.sessions(), self.commands.pids()
+        adopted = [
+            each for each in table.values() if each.ppid == me and each.pid not in own and each.session not in sessions
+        ]
+        for each in adopted:
+            if each.dead and (self.popen is None or each.pid != self.popen.pid):
+                with contextlib.suppress(OSError):
+                    os.waitpid(each.pid, os.WNOHANG)
+        return self.grown(table, adopted, skip)
+
+    def grown(self, table: dict[int, Process], adopted: list[Process], skip: Set[int]) -> list[Process]:
+        """Remember and return all that descends from the root, from those known before and from those adopted."""
+        me = os.getpid()
         children: dict[int, list[Process]] = {}
         for each in table.values():
             children.setdefault(each.ppid, []).append(each)
         found: dict[tuple[int, int], Process] = {}
-        pending = [each for each in children.get(me, ()) if each.pid not in own and each.session not in sessions]
-        for each in pending:
-            if each.dead and (self.popen is None or each.pid != self.popen.pid):
-                with contextlib.suppress(OSError):
-                    os.waitpid(each.pid, os.WNOHANG)
-        pending += [table[pid] for pid, start in self.known if pid in table and table[pid].start == start]
-        if self.top is not None and self.top.pid in table and table[self.top.pid].start == self.top.start:
-            pending.append(table[self.top.pid])
+        roots = [*self.known, *([self.top.key] if self.top is not None else [])]
+        pending = adopted + [table[pid] for pid, start in roots if pid in table and table[pid].start == start]
         while pending:
             each = pending.pop()
             if each.key not in found and each.pid != me:
@@ -370,21 +376,7 @@ class ServiceTree(ChildTree):
         if not skip and (self.top is None or self.top.pid not in table or table[self.top.pid].start != self.top.start
                          or table[self.top.pid].dead):  # fmt: skip
             self.top = self.listener(table)
-        children: dict[int, list[Process]] = {}
-        for each in table.values():
-            children.setdefault(each.ppid, []).append(each)
-        found: dict[tuple[int, int], Process] = {}
-        roots = list(self.known) + ([self.top.key] if self.top is not None else [])
-        pending = [table[pid] for pid, start in roots if pid in table and table[pid].start == start]
-        while pending:
-            each = pending.pop()
-            if each.key not in found:
-                found[each.key] = each
-                pending += children.get(each.pid, ())
-        self.known = {key: each for key, each in found.items() if not each.dead}
-        self.strangers = skip | table.keys() - {pid for pid, _ in self.known}
-        top = self.top.pid if self.top else 0
-        return sorted(self.known.values(), key=lambda each: (each.pid != top, each.start, each.pid))
+        return self.grown(table, [], skip)
 
     def listener(self, table: dict[int, Process]) -> Process | None:
         """The eldest process that listens on the first of the ports that has any. Raises Refused for a foreign one."""
