@@ -171,6 +171,14 @@ class Cluster(Protocol):
         ...
 
 
+def save_logs(nodes: Sequence[Node], folder: Path, name: str) -> None:
+    """What each node's database has printed, in folder/<node>/<name>."""
+    for node in nodes:
+        (folder / node.name).mkdir(parents=True, exist_ok=True)
+        with (folder / node.name / name).open("w", encoding="utf-8") as file:
+            file.writelines(line.text + "\n" for line in node.log_stream())
+
+
 def require_database(node: Node) -> None:
     """Raises InfrastructureError, with the last lines of its log, when a node's database has no process any more."""
     if not node.db_pids():

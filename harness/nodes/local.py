@@ -30,7 +30,7 @@ from typing import Any
 
 from harness.errors import InfrastructureError
 from harness.nodes.agent_client import AgentClient, PopenChannel, bootstrap_argv
-from harness.nodes.base import AgentLost, CommandFailed, Completed, Database, LogLine
+from harness.nodes.base import AgentLost, CommandFailed, Completed, Database, LogLine, save_logs
 
 ADDRESS = "127.0.0.1"
 PREFIX = "faultline-local-"
@@ -180,11 +180,7 @@ class LocalCluster:
                 raise InfrastructureError(f"{node.name}: its agent was lost: {node.agent.lost}")
 
     def collect_logs(self, folder: Path) -> None:
-        for node in self.nodes:
-            (folder / node.name).mkdir(parents=True, exist_ok=True)
-            with (folder / node.name / LOG).open("w", encoding="utf-8") as file:
-                for line in node.log_stream():
-                    file.write(line.text + "\n")
+        save_logs(self.nodes, folder, LOG)
 
     def describe(self) -> Mapping[str, Any]:
         agents = {f"{node.agent.hello['python']} as uid {node.agent.hello['user']}" for node in self.nodes}

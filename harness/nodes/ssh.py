@@ -19,13 +19,14 @@ import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
 from harness.errors import InfrastructureError, UsageError
 from harness.nodes import ssh_hosts
 from harness.nodes.agent_client import AgentClient
-from harness.nodes.base import AgentLost
+from harness.nodes.base import AgentLost, save_logs
 from harness.nodes.ssh_connect import Connection
 from harness.nodes.ssh_node import SshNode, look
 from harness.nodes.ssh_options import OPTIONS, ROOTS_FOLDER, USERS_FOLDER
@@ -75,12 +76,8 @@ class SshCluster:
             if node.agent.lost is not None:
                 raise InfrastructureError(f"{node.name} ({node.host}): its agent was lost: {node.agent.lost}")
 
-    def collect_logs(self, folder: Any) -> None:
-        for node in self.nodes:
-            (folder / node.name).mkdir(parents=True, exist_ok=True)
-            with (folder / node.name / "database.log").open("w", encoding="utf-8") as file:
-                for line in node.log_stream():
-                    file.write(line.text + "\n")
+    def collect_logs(self, folder: Path) -> None:
+        save_logs(self.nodes, folder, "database.log")
 
     def describe(self) -> Mapping[str, Any]:
         return {
