@@ -85,11 +85,16 @@ class Gateway:
 
     def close(self) -> None:
         """Shut the socket at once, from any thread: a blocked `post` ends with Unknown."""
-        for end in (lambda: self._socket.shutdown(socket.SHUT_RDWR), self._socket.close):
-            try:
-                end()
-            except OSError:
-                pass
+        shut(self._socket)
+
+
+def shut(connection: socket.socket) -> None:
+    """End it for whoever waits on it, in any thread."""
+    for end in (lambda: connection.shutdown(socket.SHUT_RDWR), connection.close):
+        try:
+            end()
+        except OSError:
+            pass
 
 
 def ask(node: Node, path: str, body: Mapping[str, Any], timeouts: Timeouts) -> dict[str, Any]:

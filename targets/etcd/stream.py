@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from targets.etcd.errors import GatewayError
+from targets.etcd.gateway import shut
 
 
 class Stream:
@@ -56,8 +57,4 @@ class Stream:
 
     def close(self) -> None:
         """Shut the socket at once, from any thread."""
-        for end in (lambda: self._socket.shutdown(socket.SHUT_RDWR), self._socket.close):
-            try:
-                end()
-            except OSError:
-                pass
+        shut(self._socket)
