@@ -41,7 +41,7 @@ def _chapter(name: str) -> Iterator[str]:
     yield f"{target.doc}.\n"
     yield "| settings | workloads | promise | in whose words |"
     yield "|---|---|---|---|"
-    for (claim, chosen), workloads in _merged(_promises(target)).items():
+    for claim, chosen, workloads in _merged(_promises(target)):
         model = f"`{claim.model}`" if claim.model else "nothing"
         words = f"[{claim.words}]({claim.link})" if claim.link else claim.words
         yield f"| {chosen or 'defaults'} | {', '.join(workloads)} | {model} | {words} |"
@@ -66,21 +66,15 @@ def _promises(target: type[Target]) -> dict[tuple[Claim, Settings], list[str]]:
     return dict(sorted(found.items(), key=lambda each: len(each[0][1])))
 
 
-def _merged(promises: Mapping[tuple[Claim, Settings], list[str]]) -> dict[tuple[Claim, str], list[str]]:
-    """The same, settings as text; values of one option that lead to the same promise of the same workloads in one."""
-    values: dict[tuple[Claim, str, tuple[str, ...]], list[str]] = {}
-    merged: dict[tuple[Claim, str], list[str]] = {}
+def _merged(promises: Mapping[tuple[Claim, Settings], list[str]]) -> Iterator[tuple[Claim, str, list[str]]]:
+    """(promise, settings as text, workloads); values of one option that lead to the same promise are in one."""
+    rows: dict[tuple[Claim, str | Settings, tuple[str, ...]], list[str]] = {}
     for (claim, settings), workloads in promises.items():
-        if len(settings) == 1:
-            ((option, value),) = settings
-            values.setdefault((claim, option, tuple(workloads)), []).append(f"`{option}={value}`")
-    for (claim, settings), workloads in promises.items():
-        chosen = ", ".join(f"`{option}={value}`" for option, value in sorted(settings))
-        if len(settings) == 1:
-            ((option, _),) = settings
-            chosen = " or ".join(values[claim, option, tuple(workloads)])
-        merged[claim, chosen] = workloads
-    return merged
+        changed = next(iter(settings))[0] if len(settings) == 1 else settings
+        text = ", ".join(f"`{option}={value}`" for option, value in sorted(settings))
+        rows.setdefault((claim, changed, tuple(workloads)), []).append(text)
+    for (claim, _, names), texts in rows.items():
+        yield claim, " or ".join(texts), list(names)
 
 
 def _changes(target: type[Target], workload: str, offered: Mapping[str, Option]) -> dict[Settings, Claim]:
