@@ -36,11 +36,12 @@ from checkers.transactions.list_append_explain import Explainer
 from checkers.transactions.list_append_initial import without_initial
 from checkers.transactions.list_append_levels import LevelJudge
 from checkers.transactions.list_append_lost import lost_appends
-from checkers.transactions.list_append_values import Found, ValueAnomalies
+from checkers.transactions.list_append_values import ValueAnomalies
 from checkers.transactions.list_append_versions import version_orders
 from checkers.transactions.open_orders import OpenOrders, judge_open_orders
 from checkers.transactions.txn_columns import TxnColumns, columns_of
 from checkers.transactions.txn_verdict import txn_verdict, without_realtime
+from checkers.transactions.value_findings import Found
 from harness.checker import CheckOptions
 from harness.history import History
 from harness.verdict import Verdict

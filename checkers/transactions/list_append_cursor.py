@@ -20,8 +20,8 @@ from checkers.transactions.cycles import find_cycles
 from checkers.transactions.dependency_graph import PROCESS, REALTIME, WR, WW, Graph, graph_of
 from checkers.transactions.list_append_edges import OpenAppends
 from checkers.transactions.list_append_explain import Explainer
-from checkers.transactions.list_append_values import Found
 from checkers.transactions.txn_columns import TxnColumns
+from checkers.transactions.value_findings import Found
 from harness.history import FAIL
 from harness.verdict import Anomaly
 

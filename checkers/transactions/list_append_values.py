@@ -26,8 +26,7 @@ from checkers import models
 from checkers.transactions.list_append_versions import NOBODY, Versions
 from checkers.transactions.list_append_wording import Names, shown, shown_list
 from checkers.transactions.txn_columns import APPEND, READ, TxnColumns
-from checkers.transactions.value_findings import Found as Found
-from checkers.transactions.value_findings import ValueFindings
+from checkers.transactions.value_findings import Found, ValueFindings
 from harness.compiled import kernel
 from harness.history import FAIL, OK
 from harness.verdict import Anomaly
