@@ -102,6 +102,8 @@ class SshNode:
         """How the database is started that is there already; None: it is ours."""
         self.client_port = 0
         """Where a database that is there already listens for clients, if not at its usual port."""
+        self._usual_port = 0
+        """That port, the first of those that the database was installed with."""
         self._tunnel = tunnel
         self._tunnels: dict[int, Tunnel] = {}
         self._log = ""
@@ -124,7 +126,7 @@ class SshNode:
         return agent
 
     def port(self, port: int) -> int:
-        return self.client_port or port
+        return self.client_port if self.client_port and port == self._usual_port else port
 
     def endpoint(self, port: int) -> tuple[str, int]:
         port = self.port(port)
@@ -179,6 +181,7 @@ class SshNode:
 
     def install(self, database: Database) -> None:
         """Write its files. One that is there already is only looked up, by its port. Raises InfrastructureError."""
+        self._usual_port = next(iter(database.ports), 0)
         ports = [self.port(port) for port in database.ports]
         if self.service is not None:
             self.agent.request("service", ports=list(dict.fromkeys(ports)), start=self.service)

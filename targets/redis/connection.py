@@ -15,16 +15,35 @@ import hiredis
 from harness.target import DidNotHappen, Timeouts, Unknown
 from targets.redis.errors import judged
 
+NONE_ASKED = ("without any password configured", "no password is set")
+"""What a server says that asks for none."""
+
 
 class Connection:
-    """Connected when made. Raises OSError when the server does not accept."""
+    """Connected when made, and logged in where there is a password.
 
-    def __init__(self, host: str, port: int, timeouts: Timeouts) -> None:
+    Raises OSError when the server does not accept, hiredis' errors when it refuses the password.
+    """
+
+    def __init__(self, host: str, port: int, timeouts: Timeouts, *, password: str = "") -> None:
         self._reader = hiredis.Reader(encoding="utf-8", errors="replace")
         self._socket = socket.create_connection((host, port), timeout=timeouts.connect_s)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._timeouts = timeouts
         self._usable = True
+        if password:
+            try:
+                self._log_in(password)
+            except BaseException:
+                self.close()
+                raise
+
+    def _log_in(self, password: str) -> None:
+        try:
+            self.ask("AUTH", password)
+        except hiredis.ReplyError as error:
+            if not any(words in str(error) for words in NONE_ASKED):
+                raise
 
     def ask(self, *command: str) -> Any:
         """The answer to a question at connecting, within the connect timeout. Raises OSError, hiredis' errors."""

@@ -5,27 +5,32 @@ Sentinels (one node) to node n itself. It has one connection until it is lost. A
 not taken. With `reads=replica` reads go to the server on node n itself, whatever it is, over a second connection; so do
 local reads, over one that is opened for the first of them.
 
-register: one key `register/<k>`, its value the number as text: GET, SET, and a script that compares and sets.
-set: one set `set`: SADD and SMEMBERS.
+register: one key `faultline/register/<k>`, its value the number as text: GET, SET, and a script that compares and sets.
+set: one set `faultline/set`: SADD and SMEMBERS.
 """
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import hiredis
 
 from harness.nodes.base import Cluster, Node
 from harness.op import Op
-from harness.target import DidNotHappen, SessionContext, Timeouts
+from harness.target import DidNotHappen, SessionContext
 from targets.redis.connection import Connection
 
 LOCAL_READ = "local-read"
 PORT = 6379
 SENTINEL_PORT = 26379
 PRIMARY_NAME = "faultline"
-"""The name under which the Sentinels watch the primary."""
+"""The name under which our Sentinels watch the primary."""
+OURS = "faultline/"
+"""Each key that a workload writes begins so."""
+REGISTER_KEYS = OURS + "register/"
+SET_KEY = OURS + "set"
 COMPARE_AND_SET = (
     "local held = redis.call('GET', KEYS[1]) or '' "
     "if held ~= ARGV[1] then return held == '' and 'nothing' or held end "
@@ -37,16 +42,14 @@ COMPARE_AND_SET = (
 class RedisSession:
     """What the sessions share. primary: for writes, and for reads unless `replica` is given.
 
-    own: where the node's own server is, for local reads.
+    connect_own: opens a connection to the node's own server, for local reads; raises OSError, hiredis' errors.
     """
 
-    def __init__(
-        self, primary: Connection, replica: Connection | None, own: tuple[str, int], timeouts: Timeouts
-    ) -> None:
+    def __init__(self, primary: Connection, replica: Connection | None, connect_own: Callable[[], Connection]) -> None:
         self._primary = primary
         self._reads = replica or primary
         self._local = replica
-        self._own, self._timeouts = own, timeouts
+        self._connect_own = connect_own
 
     def is_read(self, op: Op) -> bool:
         return op.f in ("read", LOCAL_READ)
@@ -63,9 +66,9 @@ class RedisSession:
             return self._reads
         if self._local is None:
             try:
-                self._local = Connection(*self._own, self._timeouts)
+                self._local = self._connect_own()
                 self._local.ready()
-            except OSError as error:
+            except (OSError, hiredis.HiredisError) as error:
                 raise DidNotHappen(f"the node's own server did not answer: {type(error).__name__}") from error
         return self._local
 
@@ -75,7 +78,7 @@ class RegisterSession(RedisSession):
 
     def invoke(self, op: Op) -> Op:
         number, value = op.value
-        key = f"register/{number}"
+        key = f"{REGISTER_KEYS}{number}"
         if self.is_read(op):
             text = self.for_read(op).command("GET", key)
             return op.replace(type="ok", value=[number, None if text is None else int(text)])
@@ -95,15 +98,15 @@ class SetSession(RedisSession):
 
     def invoke(self, op: Op) -> Op:
         if self.is_read(op):
-            return op.replace(type="ok", value=sorted(map(int, self.for_read(op).command("SMEMBERS", "set"))))
+            return op.replace(type="ok", value=sorted(map(int, self.for_read(op).command("SMEMBERS", SET_KEY))))
         assert op.f == "add", op.f
-        self._primary.command("SADD", "set", str(op.value))
+        self._primary.command("SADD", SET_KEY, str(op.value))
         return op.replace(type="ok")
 
 
 class SessionMaker(Protocol):
     def __call__(
-        self, primary: Connection, replica: Connection | None, own: tuple[str, int], timeouts: Timeouts, /
+        self, primary: Connection, replica: Connection | None, connect_own: Callable[[], Connection], /
     ) -> Any: ...
 
 
@@ -121,15 +124,13 @@ class Sessions:
     def open(self, target: Any, node: Node, context: SessionContext) -> Any:
         opened: list[Connection] = []
         try:
-            host, port = target.primary_through(node, context.timeouts)
-            primary = Connection(host, port, context.timeouts)
+            primary = target.connect(target.primary_through(node, context.timeouts), context.timeouts)
             opened.append(primary)
             role = primary.ask("ROLE")[0]
             if role != "master":
                 raise DidNotHappen(f"the server that {node.name} takes for the primary is a {role}", lost=True)
             if context.options["reads"] == "replica":
-                host, port = node.endpoint(PORT)
-                opened.append(Connection(host, port, context.timeouts))
+                opened.append(target.connect(node.endpoint(PORT), context.timeouts))
         except (OSError, hiredis.HiredisError) as error:
             close(opened)
             raise DidNotHappen(f"{node.name} did not answer: {type(error).__name__}", lost=True) from error
@@ -139,7 +140,7 @@ class Sessions:
         for connection in opened:
             connection.ready()
         replica = opened[1] if len(opened) > 1 else None
-        return self._make(primary, replica, node.endpoint(PORT), context.timeouts)
+        return self._make(primary, replica, lambda: target.connect(node.endpoint(PORT), context.timeouts))
 
 
 def close(connections: list[Connection]) -> None:

@@ -1,13 +1,14 @@
 """The Redis target: one primary and its replicas, each watched by the Sentinel beside it.
 
-Every pod runs `redis-sentinel` and `redis-server` in the vendor's image; the first node begins as the primary. Both
-programs write who leads into their configuration files, which lie in the data directory: a node that was killed comes
-back as what it was, and its Sentinel corrects it. With one node there is no Sentinel.
+Every node runs `redis-sentinel` and `redis-server`, in pods in the vendor's image; the first node begins as the
+primary. Both programs write who leads into their configuration files, which lie in the data directory: a node that was
+killed comes back as what it was, and its Sentinel corrects it. With one node there is no Sentinel.
 """
 
 from __future__ import annotations
 
 import contextlib
+import secrets
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
@@ -15,13 +16,13 @@ from typing import Any, ClassVar
 import hiredis
 
 from harness.errors import InfrastructureError
-from harness.nodes.base import Cluster, Database, Node, require_database
+from harness.nodes.base import Cluster, Node, require_database
 from harness.options import Option
 from harness.target import Claim, KnownIssue, Leader, SessionFactory, Timeouts
+from targets.redis import member, on_host
 from targets.redis.connection import Connection
 from targets.redis.sessions import PORT, PRIMARY_NAME, SENTINEL_PORT, RegisterSession, Sessions, SetSession
 
-DATA_DIR = "/data"
 START_TIMEOUT_S = 60.0
 POLL_S = 0.1
 PROBE = Timeouts(op_s=1.0, connect_s=1.0)
@@ -33,7 +34,7 @@ class Redis:
 
     name: ClassVar[str] = "redis"
     doc: ClassVar[str] = "Redis with Sentinel: a primary and two replicas, with failover"
-    substrates: ClassVar[tuple[str, ...]] = ("docker",)
+    substrates: ClassVar[tuple[str, ...]] = ("docker", "ssh")
     default_image: ClassVar[str] = "redis:8.0"
     default_nodes: ClassVar[int] = 3
     default_workload: ClassVar[str] = "register"
@@ -56,7 +57,14 @@ class Redis:
 
     def __init__(self, *, image: str, options: Mapping[str, Any], timeouts: Timeouts, workload: str) -> None:
         self.image, self.chosen, self.timeouts = image, options, timeouts
+        self.installed = options.get("installed") == "yes"
+        if self.installed:
+            on_host.check_installed(options, self.options)
+        self.primary_name = PRIMARY_NAME
+        self._password = ""
         self._alone = False
+        self._nodes: dict[str, Node] = {}
+        self._may_remove = False
 
     @classmethod
     def claim(cls, workload: str, options: Mapping[str, Any]) -> Claim:
@@ -71,8 +79,17 @@ class Redis:
     def start(self, cluster: Cluster) -> None:
         """Every node, then until each one's Sentinel names a primary that has all its replicas."""
         self._alone = len(cluster.nodes) == 1
-        for node in cluster.nodes:
-            node.install(member(node, cluster, self.image, self.chosen))
+        self._nodes = {node.address: node for node in cluster.nodes}
+        if self.installed:
+            self._use_installed(cluster)
+        elif cluster.substrate == "ssh":
+            self._password = secrets.token_hex(16)
+            for node in cluster.nodes:
+                program = on_host.program(node)
+                node.install(member.on_host(cluster.nodes, node, program, self.chosen, password=self._password))
+        else:
+            for node in cluster.nodes:
+                node.install(member.in_pod(cluster.nodes, node, self.image, self.chosen))
         for node in cluster.nodes:
             node.start_db()
         deadline_s = time.monotonic() + START_TIMEOUT_S
@@ -80,7 +97,17 @@ class Redis:
             self.await_node(node, max(1.0, deadline_s - time.monotonic()), starting=True)
         self._await_replicas(cluster, deadline_s)
 
+    def _use_installed(self, cluster: Cluster) -> None:
+        """Find the servers and Sentinels that are there. Raises InfrastructureError, also where keys of ours are."""
+        self._password = on_host.use_installed(cluster)
+        if not self._alone:
+            self.primary_name = on_host.primary_name(cluster, self.ask)
+        on_host.check(cluster, self.ask)
+        self._may_remove = True
+
     def stop(self, cluster: Cluster) -> None:
+        if self._may_remove:
+            on_host.remove_keys(cluster, self.ask)
         for node in cluster.nodes:
             node.stop_db()
 
@@ -90,8 +117,8 @@ class Redis:
         said = "nothing"
         while time.monotonic() < deadline_s:
             try:
-                ask(node.endpoint(PORT), "PING")
-                role = ask(self.primary_through(node, PROBE), "ROLE")[0]
+                self.ask(node.endpoint(PORT), "PING")
+                role = self.ask(self.primary_through(node, PROBE), "ROLE")[0]
                 if role == "master":
                     return
                 said = f"the primary that its Sentinel names is a {role}"
@@ -104,22 +131,28 @@ class Redis:
 
     def _await_replicas(self, cluster: Cluster, deadline_s: float) -> None:
         first = cluster.nodes[0]
-        while len(ask(first.endpoint(PORT), "ROLE")[2]) < len(cluster.nodes) - 1 or not self._watched(cluster):
+        while len(self._followers(first)) < len(cluster.nodes) - 1 or not self._watched(cluster):
             if time.monotonic() > deadline_s:
                 raise InfrastructureError(f"{first.name}: not every replica and Sentinel found the primary in time")
             time.sleep(POLL_S)
 
+    def _followers(self, node: Node) -> list[Any]:
+        """The replicas of the primary that the node's Sentinel names."""
+        role = self.ask(self.primary_through(node, PROBE), "ROLE")
+        return list(role[2]) if role[0] == "master" else []
+
     def _watched(self, cluster: Cluster) -> bool:
         """Whether each Sentinel knows all the others, so that a majority can be had."""
         return self._alone or all(
-            len(ask(node.endpoint(SENTINEL_PORT), "SENTINEL", "SENTINELS", PRIMARY_NAME)) == len(cluster.nodes) - 1
+            len(self.ask(node.endpoint(SENTINEL_PORT), "SENTINEL", "SENTINELS", self.primary_name))
+            >= len(cluster.nodes) - 1
             for node in cluster.nodes
         )
 
     def version(self, node: Node) -> str:
         """The server's version, e.g. `8.0.2`. Raises OSError when it does not answer."""
         fields = dict(
-            line.split(":", 1) for line in ask(node.endpoint(PORT), "INFO", "server").splitlines() if ":" in line
+            line.split(":", 1) for line in self.ask(node.endpoint(PORT), "INFO", "server").splitlines() if ":" in line
         )
         return str(fields["redis_version"])
 
@@ -127,20 +160,30 @@ class Redis:
         """Where the primary is, as the Sentinel of this node says. Raises OSError, hiredis' errors."""
         if self._alone:
             return node.endpoint(PORT)
-        found = ask(
-            node.endpoint(SENTINEL_PORT), "SENTINEL", "GET-MASTER-ADDR-BY-NAME", PRIMARY_NAME, timeouts=timeouts
+        found = self.ask(
+            node.endpoint(SENTINEL_PORT), "SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.primary_name, timeouts=timeouts
         )
         if not found:
             raise ConnectionRefusedError(f"the Sentinel of {node.name} knows no primary")
-        return str(found[0]), int(found[1])
+        primary = self._nodes.get(str(found[0]))
+        return (str(found[0]), int(found[1])) if primary is None else primary.endpoint(PORT)
+
+    def connect(self, endpoint: tuple[str, int], timeouts: Timeouts) -> Connection:
+        """Logged in. Raises OSError, hiredis' errors."""
+        return Connection(*endpoint, timeouts, password=self._password)
+
+    def ask(self, endpoint: tuple[str, int], *command: str, timeouts: Timeouts = PROBE) -> Any:
+        """One question over a connection of its own. Raises OSError, hiredis' errors."""
+        with contextlib.closing(self.connect(endpoint, timeouts)) as connection:
+            return connection.ask(*command)
 
     def primaries(self, cluster: Cluster) -> list[str]:
         """Names of the nodes whose server takes itself for the primary: in a partition there may be two."""
-        return [node.name for node, role in roles(cluster) if role[0] == "master"]
+        return [node.name for node, role in self._roles(cluster) if role[0] == "master"]
 
     def leaders(self, cluster: Cluster) -> list[Leader]:
         """The same with the configuration epoch in which each leads, as the Sentinel beside it knows it."""
-        return [Leader(node.name, self._epoch(node)) for node, role in roles(cluster) if role[0] == "master"]
+        return [Leader(node.name, self._epoch(node)) for node, role in self._roles(cluster) if role[0] == "master"]
 
     def _epoch(self, node: Node) -> int | None:
         """The epoch of a Sentinel's configuration counts if that names this node, and no failover is on the way:
@@ -148,7 +191,7 @@ class Redis:
         if self._alone:
             return 0
         with contextlib.suppress(OSError, hiredis.HiredisError):
-            fields = ask(node.endpoint(SENTINEL_PORT), "SENTINEL", "MASTER", PRIMARY_NAME)
+            fields = self.ask(node.endpoint(SENTINEL_PORT), "SENTINEL", "MASTER", self.primary_name)
             known = dict(zip(fields[::2], fields[1::2], strict=False))
             if known["ip"] == node.address and "failover_in_progress" not in known["flags"]:
                 return int(known["config-epoch"])
@@ -158,7 +201,7 @@ class Redis:
         """How far each replica's offset is behind that of the primary that it follows, while both answer."""
         offsets: dict[str, int] = {}
         follows: dict[str, tuple[str, int]] = {}
-        for node, role in roles(cluster):
+        for node, role in self._roles(cluster):
             if role[0] == "master":
                 offsets[node.address] = int(role[1])
             elif role[0] == "slave":
@@ -169,52 +212,9 @@ class Redis:
             if primary in offsets and offset >= 0
         }
 
-
-def roles(cluster: Cluster) -> Iterator[tuple[Node, Any]]:
-    """Each node that answers, with what its server says of itself: `["master", offset, ...]`, `["slave", ip, ...]`."""
-    for node in cluster.nodes:
-        with contextlib.suppress(OSError, hiredis.HiredisError):
-            role = ask(node.endpoint(PORT), "ROLE")
-            yield node, role
-
-
-def ask(endpoint: tuple[str, int], *command: str, timeouts: Timeouts = PROBE) -> Any:
-    """One question over a connection of its own. Raises OSError, hiredis' errors."""
-    with contextlib.closing(Connection(*endpoint, timeouts)) as connection:
-        return connection.ask(*command)
-
-
-def member(node: Node, cluster: Cluster, image: str, options: Mapping[str, Any]) -> Database:
-    """How to run one node: configuration files where their programs may rewrite them, and both programs."""
-    first = cluster.nodes[0]
-    server = [
-        f"port {PORT}",
-        "protected-mode no",
-        f"dir {DATA_DIR}",
-        f"appendonly {options['appendonly']}",
-        f"min-replicas-to-write {options['min_replicas']}",
-        f"replica-announce-ip {node.address}",
-        *([] if node is first else [f"replicaof {first.address} {PORT}"]),
-    ]
-    watcher = [
-        f"port {SENTINEL_PORT}",
-        "protected-mode no",
-        f"dir {DATA_DIR}",
-        f"sentinel announce-ip {node.address}",
-        f"sentinel monitor {PRIMARY_NAME} {first.address} {PORT} {len(cluster.nodes) // 2 + 1}",
-        f"sentinel down-after-milliseconds {PRIMARY_NAME} {options['down_after_ms']}",
-        f"sentinel failover-timeout {PRIMARY_NAME} {3 * options['down_after_ms']}",
-        f"sentinel parallel-syncs {PRIMARY_NAME} {len(cluster.nodes)}",
-    ]
-    both = f"redis-sentinel {DATA_DIR}/sentinel.conf & exec redis-server {DATA_DIR}/redis.conf"
-    alone = len(cluster.nodes) == 1
-    files = {f"{DATA_DIR}/redis.conf": "\n".join(server) + "\n"}
-    if not alone:
-        files[f"{DATA_DIR}/sentinel.conf"] = "\n".join(watcher) + "\n"
-    return Database(
-        image=image,
-        argv=["redis-server", f"{DATA_DIR}/redis.conf"] if alone else ["sh", "-c", both],
-        ports=(PORT, SENTINEL_PORT),
-        data_dir=DATA_DIR,
-        files=files,
-    )
+    def _roles(self, cluster: Cluster) -> Iterator[tuple[Node, Any]]:
+        """Each node that answers, with what its server says: `["master", offset, ...]`, `["slave", ip, ...]`."""
+        for node in cluster.nodes:
+            with contextlib.suppress(OSError, hiredis.HiredisError):
+                role = self.ask(node.endpoint(PORT), "ROLE")
+                yield node, role

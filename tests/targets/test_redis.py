@@ -31,8 +31,8 @@ from harness.target import (
 )
 from targets.redis.connection import Connection
 from targets.redis.errors import ERRORS, judged, row_of
-from targets.redis.sessions import PORT
-from targets.redis.target import Redis, ask
+from targets.redis.sessions import PORT, REGISTER_KEYS
+from targets.redis.target import Redis
 from tests.e2e.runs import need_docker
 from tests.targets.relay import Relay
 
@@ -45,6 +45,10 @@ pytestmark = pytest.mark.timeout(120)
 def target(**given: Any) -> Redis:
     options = with_defaults(Redis.options, {"down_after_ms": "1000", **given})
     return Redis(image=Redis.default_image, options=options, timeouts=Timeouts(), workload="register")
+
+
+def ask(endpoint: tuple[str, int], *command: str) -> Any:
+    return target().ask(endpoint, *command)
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +189,7 @@ def test_a_write_that_a_replica_refuses_did_not_happen(cluster: Cluster) -> None
     replica = next(node for node in cluster.nodes if node is not primary(cluster))
     connection = Connection(*replica.endpoint(PORT), FAST)
     with contextlib.closing(connection), pytest.raises(DidNotHappen) as raised:
-        connection.command("SET", "register/21", "1")
+        connection.command("SET", f"{REGISTER_KEYS}21", "1")
     assert raised.value.lost
 
 
@@ -195,13 +199,13 @@ def test_a_command_is_sent_once_when_its_server_dies_in_mid_op_and_another_takes
     with Relay(*node.endpoint(PORT)) as relay:
         connection = Connection(*relay.address, FAST)
         connection.ready()
-        connection.command("SET", "register/30", "1")
+        connection.command("SET", f"{REGISTER_KEYS}30", "1")
         node.agent.request("pause")
         raised: list[BaseException] = []
 
         def write() -> None:
             try:
-                connection.command("SET", "register/30", "2")
+                connection.command("SET", f"{REGISTER_KEYS}30", "2")
             except BaseException as error:
                 raised.append(error)
 
@@ -213,7 +217,7 @@ def test_a_command_is_sent_once_when_its_server_dies_in_mid_op_and_another_takes
         assert isinstance(raised[0], Unknown)
         assert raised[0].lost
         with pytest.raises(DidNotHappen):
-            connection.command("SET", "register/30", "3")
+            connection.command("SET", f"{REGISTER_KEYS}30", "3")
         assert relay.connections == 1
         assert relay.sent.count(b"\r\nSET\r\n") == 2
     with pytest.raises(DidNotHappen) as refused:
