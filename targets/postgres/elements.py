@@ -7,17 +7,19 @@ from typing import Any
 from harness.nodes.base import Cluster, Node
 from harness.op import Op
 from harness.target import SessionContext
-from targets.postgres.transaction import TransactionSession
+from targets.postgres.transaction import LOCAL_READ, TransactionSession
 
 
 class SetSession(TransactionSession):
-    """`add` and `read`, see `workloads.set`."""
+    """`add`, `read` and `local-read`, see `workloads.set`."""
+
+    local_reads = True
 
     def is_read(self, op: Op) -> bool:
-        return op.f == "read"
+        return op.f in ("read", LOCAL_READ)
 
     def invoke(self, op: Op) -> Op:
-        if op.f == "read":
+        if self.is_read(op):
             return op.replace(type="ok", value=self.transaction(self._read))
         assert op.f == "add", op.f
         self.transaction(lambda: self.connection.execute("INSERT INTO elements VALUES ($1)", str(op.value)))
@@ -42,6 +44,8 @@ class IdsSession(TransactionSession):
 
 class SetSessions:
     """The table and sessions of the set. No primary key: an element that is there twice shall be seen."""
+
+    local_reads = SetSession.local_reads
 
     def setup(self, target: Any, cluster: Cluster) -> None:
         with target.set_up(cluster) as connection:

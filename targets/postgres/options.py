@@ -70,5 +70,9 @@ def check(options: Mapping[str, Any]) -> None:
     topology = options["topology"]
     if topology == "single" and (options["sync"], options["reads"]) != ("off", "primary"):
         raise UsageError("options sync and reads need standbys: add topology=replicated or topology=patroni")
+    if topology == "single" and options.get("final") == "converge":
+        raise UsageError(
+            "option final=converge asks whether standbys agree with their primary: add topology=replicated"
+        )
     if options["sync"] == "strict" and topology != "patroni":
         raise UsageError("option sync=strict is Patroni's: add topology=patroni, or take sync=on")

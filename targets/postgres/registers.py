@@ -11,7 +11,7 @@ from typing import Any
 from harness.nodes.base import Cluster, Node
 from harness.op import Op
 from harness.target import DidNotHappen, SessionContext
-from targets.postgres.transaction import TransactionSession
+from targets.postgres.transaction import LOCAL_READ, TransactionSession
 
 READ = "SELECT val FROM registers WHERE id = $1"
 WRITE = "INSERT INTO registers AS r (id, val) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET val = $2"
@@ -29,14 +29,16 @@ class _Registers(TransactionSession):
 
 
 class RegisterSession(_Registers):
-    """`read`, `write` and `cas` of one register, see `workloads.register`."""
+    """`read`, `local-read`, `write` and `cas` of one register, see `workloads.register`."""
+
+    local_reads = True
 
     def is_read(self, op: Op) -> bool:
-        return op.f == "read"
+        return op.f in ("read", LOCAL_READ)
 
     def invoke(self, op: Op) -> Op:
         key, value = op.value
-        if op.f == "read":
+        if self.is_read(op):
             return op.replace(type="ok", value=[key, self.transaction(lambda: self._read(key))])
         if op.f == "write":
             self.transaction(lambda: self._write(key, value))
@@ -81,6 +83,7 @@ class RegisterSessions:
 
     def __init__(self, make: type[TransactionSession]) -> None:
         self._make = make
+        self.local_reads = make.local_reads
 
     def setup(self, target: Any, cluster: Cluster) -> None:
         with target.set_up(cluster) as connection:

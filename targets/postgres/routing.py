@@ -6,21 +6,23 @@ That is what a program beside its database does; so while an old primary lives o
 have clients. Nobody keeps a list of who leads, so nobody's list can be out of date.
 
 With `reads=standby` what only reads goes to the server on n itself, whatever it is, over a second connection: for the
-clients of all nodes but one that is a hot standby.
+clients of all nodes but one that is a hot standby. So do local reads (`workloads.local_reads`), always; without
+`reads=standby` over a connection that is made for the first of them.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 
 import msgspec
 
 from harness.nodes.base import Node
 from harness.op import Op
-from harness.target import SessionContext
+from harness.target import DidNotHappen, SessionContext
 from targets.postgres.connection import CannotConnect, Connection, ConnectionLost, ServerError
 from targets.postgres.roles import role_of
-from targets.postgres.transaction import TransactionSession
+from targets.postgres.transaction import LOCAL_READ, TransactionSession
 
 
 def connect_to_primary(
@@ -63,19 +65,44 @@ def for_standby(context: SessionContext) -> SessionContext:
     return msgspec.structs.replace(context, options={**context.options, "isolation": "repeatable-read"})
 
 
-class SplitSession:
-    """Two sessions of one kind as one: what only reads goes to the second."""
+class RoutedSession:
+    """Sessions of one kind as one. writes: with the primary, for all but reads if `reads` is given; that one, and the
+    one that `open_own` makes, are with the node's own server. open_own raises CannotConnect.
+    """
 
-    def __init__(self, writes: TransactionSession, reads: TransactionSession) -> None:
-        self._writes, self._reads = writes, reads
+    def __init__(
+        self, writes: TransactionSession, reads: TransactionSession | None, open_own: Callable[[], TransactionSession]
+    ) -> None:
+        self._writes, self._reads, self._own = writes, reads or writes, reads
+        self._open_own = open_own
+        self._lock = threading.Lock()
+        self._closed = False
 
     def is_read(self, op: Op) -> bool:
         return self._writes.is_read(op)
 
     def invoke(self, op: Op) -> Op:
+        if op.f == LOCAL_READ:
+            return self._with_own_server().invoke(op)
         return (self._reads if self.is_read(op) else self._writes).invoke(op)
 
+    def _with_own_server(self) -> TransactionSession:
+        if self._own is None:
+            try:
+                own = self._open_own()
+            except CannotConnect as error:
+                raise DidNotHappen(f"the node's own server did not answer: {error}") from error
+            with self._lock:
+                self._own, closed = own, self._closed
+            if closed:
+                own.close()
+        return self._own
+
     def close(self) -> None:
-        """Both, at once, from any thread."""
-        self._writes.close()
-        self._reads.close()
+        """All of them, at once, from any thread."""
+        with self._lock:
+            self._closed = True
+            sessions = [self._writes, self._reads, self._own]
+        for session in sessions:
+            if session is not None:
+                session.close()

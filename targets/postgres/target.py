@@ -34,7 +34,7 @@ from targets.postgres.patroni import PATRONI_IMAGE
 from targets.postgres.predicate import PredicateSessions
 from targets.postgres.registers import RegisterSession, RegisterSessions, RwRegisterSession
 from targets.postgres.roles import Role, newest_leader
-from targets.postgres.routing import SplitSession, connect_to_primary, for_standby
+from targets.postgres.routing import RoutedSession, connect_to_primary, for_standby
 from targets.postgres.sums import BankSessions, CounterSessions
 from targets.postgres.transaction import TransactionSession
 from targets.postgres.write_skew import WriteSkewSessions
@@ -280,7 +280,7 @@ class Postgres:
 
     # -- sessions
 
-    def session(self, kind: type[S], node: Node, context: SessionContext) -> S | SplitSession:
+    def session(self, kind: type[S], node: Node, context: SessionContext) -> S | RoutedSession:
         """A session through a node, with the timeouts of the run on the server's side too. Raises CannotConnect."""
         application = f"faultline-{node.name}-{context.process}"
         limit_ms = str(round(context.timeouts.server_s * 1000))
@@ -298,17 +298,19 @@ class Postgres:
 
             return kind(connection, context, application=application, end_backend=end_backend)
 
+        def with_own_server() -> S:
+            return made(node, connect(node), for_standby(context))
+
         if self.topology == "single":
             return made(node, connect(node), context)
-        reads: Connection | None = connect(node) if self.chosen["reads"] == "standby" else None
+        reads = with_own_server() if self.chosen["reads"] == "standby" else None
         try:
             primary, connection = connect_to_primary(node, self._nodes, connect)
         except BaseException:
             if reads is not None:
                 reads.close()
             raise
-        writes = made(primary, connection, context)
-        return writes if reads is None else SplitSession(writes, made(node, reads, for_standby(context)))
+        return RoutedSession(made(primary, connection, context), reads, with_own_server)
 
 
 class ReplicatedPostgres(Postgres):

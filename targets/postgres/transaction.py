@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from harness.op import Op
 from harness.target import DidNotHappen, SessionContext, Unknown
@@ -22,6 +22,8 @@ from targets.postgres.errors import at_commit, before_commit
 
 T = TypeVar("T")
 
+LOCAL_READ = "local-read"
+"""An op that the node's own server answers, see `workloads.local_reads`; here it is a read like any other."""
 BEGIN = {
     "serializable": "BEGIN ISOLATION LEVEL SERIALIZABLE",
     "repeatable-read": "BEGIN ISOLATION LEVEL REPEATABLE READ",
@@ -30,7 +32,12 @@ BEGIN = {
 
 
 class TransactionSession:
-    """What the sessions of all workloads share. `end_backend(pid, application)` ends an abandoned backend."""
+    """What the sessions of all workloads share. `end_backend(pid, application)` ends an abandoned backend.
+
+    local_reads: whether they do the op `local-read` too.
+    """
+
+    local_reads: ClassVar[bool] = False
 
     def __init__(
         self,

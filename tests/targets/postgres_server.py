@@ -1,4 +1,4 @@
-"""A real PostgreSQL for tests of its target: the embedded one, in a directory of its own, on a free loopback port."""
+"""Real PostgreSQLs for tests of their target: the embedded one, in a directory of its own, on a free loopback port."""
 
 from __future__ import annotations
 
@@ -26,20 +26,19 @@ NOBODY = 65534
 class ServerNode:
     """The part of a node that sessions need."""
 
-    name = "n1"
     address = "127.0.0.1"
 
-    def __init__(self, port: int) -> None:
-        self.listening = port
+    def __init__(self, port: int, name: str = "n1") -> None:
+        self.listening, self.name = port, name
 
     def endpoint(self, port: int) -> tuple[str, int]:
         return ("127.0.0.1", self.listening)
 
 
 class Server:
-    """A running server. `process` is the postmaster."""
+    """A running server, or a streaming standby of one. `process` is the postmaster."""
 
-    def __init__(self, settings: Mapping[str, str]) -> None:
+    def __init__(self, settings: Mapping[str, str], *, primary: Server | None = None) -> None:
         self.folder = tempfile.mkdtemp(prefix="faultline-test-postgres-")
         self.data = f"{self.folder}/data"
         self.bin = install_tree("18") / "bin"
@@ -50,10 +49,13 @@ class Server:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
-        initdb = [f"{self.bin}/initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-N", "--locale=C"]
-        subprocess.run(initdb, check=True, capture_output=True, timeout=60, **self._as_nobody())
+        make = [f"{self.bin}/initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-N", "--locale=C"]
+        if primary is not None:
+            source = ["-h", "127.0.0.1", "-p", str(primary.port), "-U", "postgres"]
+            make = [f"{self.bin}/pg_basebackup", *source, "-D", self.data, "-R", "-X", "stream", "-c", "fast", "-N"]
+        subprocess.run(make, check=True, capture_output=True, timeout=60, **self._as_nobody())
         self.settings = settings
-        self.node = cast(Node, ServerNode(self.port))
+        self.node = cast(Node, ServerNode(self.port, "n1" if primary is None else "n2"))
         self.start()
 
     def _as_nobody(self) -> dict[str, Any]:
@@ -84,11 +86,12 @@ class Server:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def cluster_of(node: Node) -> Cluster:
-    class OneNode:
-        nodes = [node]
+def cluster_of(*nodes: Node) -> Cluster:
+    class Nodes:
+        def __init__(self) -> None:
+            self.nodes = nodes
 
-    return cast(Cluster, OneNode())
+    return cast(Cluster, Nodes())
 
 
 def open_session(
@@ -110,7 +113,19 @@ def open_session(
 @contextmanager
 def running(**settings: str) -> Iterator[Server]:
     """A server with these settings, ready to serve, removed at the end."""
-    server = Server(settings)
+    with _serving(Server(settings)) as server:
+        yield server
+
+
+@contextmanager
+def standby_of(primary: Server) -> Iterator[Server]:
+    """A hot standby that streams from a running server, ready to serve, removed at the end."""
+    with _serving(Server({}, primary=primary)) as server:
+        yield server
+
+
+@contextmanager
+def _serving(server: Server) -> Iterator[Server]:
     try:
         server.target().await_node(server.node, 20)
         yield server

@@ -6,6 +6,7 @@ Whole runs with failovers are the rows P3 to P6 of the track record (tests/e2e).
 
 from __future__ import annotations
 
+import contextlib
 import signal
 from collections.abc import Iterator
 from typing import Any
@@ -17,19 +18,19 @@ from harness.op import Op, invoke
 from harness.options import with_defaults
 from harness.plan import TestPlan
 from harness.planning import Request, make_plan
-from harness.target import HasLeaders, HasReplicationLag, Timeouts, Unknown
+from harness.target import DidNotHappen, HasLeaders, HasReplicationLag, Timeouts, Unknown
 from targets.postgres import replicated
 from targets.postgres.patroni import PATRONI_IMAGE, configuration
 from targets.postgres.roles import Role, newest_leader, role_of
 from targets.postgres.routing import connect_to_primary
 from targets.postgres.target import Postgres
-from tests.targets.postgres_server import Server, open_session, running
+from tests.targets.postgres_server import Server, cluster_of, eventually, open_session, running, standby_of
 
 
 def plan(
     *, target: str | None = "postgres", workload: str = "set", faults: tuple[str, ...] = ("none",), **asked: Any
 ) -> TestPlan:
-    options = {name: asked.pop(name) for name in list(asked) if name in Postgres.options}
+    options = {name: asked.pop(name) for name in list(asked) if name in Postgres.options or name == "final"}
     return make_plan(Request(target=target, workload=workload, faults=faults, options=options, **asked))
 
 
@@ -60,11 +61,18 @@ class TestPlans:
             ({"sync": "on"}, "need standbys"),
             ({"reads": "standby"}, "need standbys"),
             ({"topology": "replicated", "sync": "strict"}, "is Patroni's"),
+            ({"final": "converge"}, "whether standbys agree"),
+            ({"topology": "replicated", "final": "converge", "workload": "rw-register"}, "final"),
         ],
     )
     def test_what_makes_no_sense_is_refused(self, asked: dict[str, Any], said: str) -> None:
         with pytest.raises(UsageError, match=said):
             plan(**asked)
+
+    @pytest.mark.parametrize("topology", ["replicated", "patroni"])
+    @pytest.mark.parametrize("workload", ["set", "set-final", "register"])
+    def test_a_run_may_end_when_standbys_agree_with_their_primary(self, workload: str, topology: str) -> None:
+        assert plan(workload=workload, topology=topology, final="converge").options["final"] == "converge"
 
     def test_failover_has_its_options(self) -> None:
         made = plan(topology="replicated", faults=("failover",), on="docker")
@@ -219,3 +227,103 @@ class TestRoles:
     def test_a_target_can_be_asked(self) -> None:
         target = Postgres(image="", options=with_defaults(Postgres.options, {}), timeouts=Timeouts(), workload="append")
         assert isinstance(target, HasLeaders) and isinstance(target, HasReplicationLag)
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[tuple[Server, Server]]:
+    """A primary and a hot standby that streams from it."""
+    with running(wal_level="replica") as primary, standby_of(primary) as standby:
+        yield primary, standby
+
+
+class TestLocalReads:
+    """Method: a real standby, whose replay can be held. A client of its node writes to the primary."""
+
+    @staticmethod
+    def opened(pair: tuple[Server, Server], workload: str, **options: str) -> Any:
+        """A session through the standby's node."""
+        nodes = [server.node for server in pair]
+        target = pair[0].target(workload, topology="replicated", **options)
+        target._nodes = nodes
+        target.workloads[workload].setup(target, cluster_of(*nodes))
+        return open_session(target, workload, nodes[1], timeouts=Timeouts(op_s=5.0, connect_s=2.0))
+
+    @staticmethod
+    def connections(server: Server) -> int:
+        """How many of our clients the server has."""
+        asking = server.target().connect(server.node, "asks")
+        found = asking.execute("SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'faultline-n%'")
+        asking.close()
+        return int(found.rows[0][0] or 0)
+
+    @staticmethod
+    @contextlib.contextmanager
+    def held(standby: Server) -> Iterator[None]:
+        """The standby replays nothing."""
+        asking = standby.target().connect(standby.node)
+        asking.execute("SELECT pg_wal_replay_pause()")
+        paused = "SELECT pg_get_wal_replay_pause_state()"
+        assert eventually(lambda: asking.execute(paused).rows == [["paused"]], 30)
+        try:
+            yield
+        finally:
+            asking.execute("SELECT pg_wal_replay_resume()")
+            asking.close()
+
+    def test_a_register_is_read_from_the_nodes_own_server(self, pair: tuple[Server, Server]) -> None:
+        with contextlib.closing(self.opened(pair, "register")) as session:
+            local = invoke("local-read", [1, None])
+            assert session.is_read(local)
+            session.invoke(invoke("write", [1, 7]))
+            assert eventually(lambda: session.invoke(local).value == [1, 7], 30)
+            with self.held(pair[1]):
+                session.invoke(invoke("write", [1, 8]))
+                assert session.invoke(invoke("read", [1, None])).value == [1, 8]
+                assert session.invoke(local).value == [1, 7]
+            assert eventually(lambda: session.invoke(local).value == [1, 8], 30)
+
+    @pytest.mark.parametrize("workload", ["set", "set-final"])
+    def test_so_is_a_set(self, pair: tuple[Server, Server], workload: str) -> None:
+        with contextlib.closing(self.opened(pair, workload)) as session:
+            local = invoke("local-read")
+            assert session.is_read(local)
+            with self.held(pair[1]):
+                session.invoke(invoke("add", 5))
+                assert session.invoke(invoke("read")).value == [5]
+                assert session.invoke(local).value == []
+            assert eventually(lambda: session.invoke(local).value == [5], 30)
+
+    def test_what_the_own_server_does_not_answer_is_not_read(self, pair: tuple[Server, Server]) -> None:
+        with contextlib.closing(self.opened(pair, "set")) as session:
+            session.invoke(invoke("add", 5))
+            pair[1].process.send_signal(signal.SIGSTOP)
+            try:
+                with pytest.raises(DidNotHappen, match="own server did not answer") as raised:
+                    session.invoke(invoke("local-read"))
+            finally:
+                pair[1].process.send_signal(signal.SIGCONT)
+            assert not raised.value.lost
+            assert session.invoke(invoke("read")).value == [5], "the session with the primary goes on"
+
+    @pytest.mark.parametrize("reads", ["primary", "standby"])
+    def test_they_have_one_connection_and_it_is_shut_with_the_session(
+        self, pair: tuple[Server, Server], reads: str
+    ) -> None:
+        session = self.opened(pair, "set", reads=reads)
+        assert self.connections(pair[1]) == (reads == "standby")
+        for f in ("local-read", "read", "local-read"):
+            session.invoke(invoke(f))
+        assert self.connections(pair[0]) == self.connections(pair[1]) == 1
+        session.close()
+        assert eventually(lambda: self.connections(pair[0]) + self.connections(pair[1]) == 0, 30)
+        with pytest.raises(DidNotHappen):
+            session.invoke(invoke("local-read"))
+
+    def test_a_session_that_was_shut_before_its_first_one_leaves_nothing_open(
+        self, pair: tuple[Server, Server]
+    ) -> None:
+        session = self.opened(pair, "set")
+        session.close()
+        with pytest.raises(DidNotHappen):
+            session.invoke(invoke("local-read"))
+        assert eventually(lambda: self.connections(pair[1]) == 0, 30)
