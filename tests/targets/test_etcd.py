@@ -539,6 +539,22 @@ def test_a_member_leaves_for_good_and_joins_as_a_new_one(cluster: Cluster) -> No
     assert node.db_pids() == pids, "a member is left alone"
 
 
+def test_a_member_that_does_not_serve_after_it_joined_is_killed_and_starts_anew_when_asked_again(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A member that hangs can't be had at will (see the README), one whose time is over at once can."""
+    node = follower(cluster)
+    until_ok(lambda: session(node).invoke(invoke("write", [81, 1])))
+    target().leave(cluster, node)
+    with monkeypatch.context() as impatient:
+        impatient.setattr("targets.etcd.target.JOIN_TIMEOUT_S", 0.0)
+        with pytest.raises(InfrastructureError, match=f"{node.name}: etcd was not healthy"):
+            target().join(cluster, node)
+    assert until(node.db_pids, lambda pids: pids == []) == []
+    target().join(cluster, node)
+    assert until_ok(lambda: session(node).invoke(invoke("read", [81, None]))).value == [81, 1]
+
+
 def identity(asked: Any, node: Any) -> str | None:
     """The member's id, as another one knows it."""
     listed = ask(asked, "/v3/cluster/member/list", {"linearizable": True}, USUAL)["members"]
