@@ -100,4 +100,5 @@ def _issue(issue: KnownIssue) -> str:
     )
     where = [*issue.workloads, *(f"`{name}={value}`" for name, value in issue.options.items())]
     where += [f"with {kind}" for kind in issue.needs]
+    where += [f"with {' or '.join(issue.needs_one_of)}"] if issue.needs_one_of else []
     return f"| [{issue.name}]({issue.link}) | {versions} | {', '.join(where) or 'any workload'} | {issue.sentence} |"

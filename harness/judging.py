@@ -158,6 +158,7 @@ def known_issues(plan: TestPlan, version: str, verdict: Verdict) -> list[KnownIs
         and (not issue.workloads or plan.workload in issue.workloads)
         and (not issue.anomalies or counted & set(issue.anomalies))
         and set(issue.needs) <= set(plan.faults)
+        and (not issue.needs_one_of or set(issue.needs_one_of) & set(plan.faults))
         and all(plan.options.get(name) == value for name, value in issue.options.items())
         and counted
     ]

@@ -115,7 +115,8 @@ class KnownIssue(msgspec.Struct, frozen=True):
 
     versions: (first affected, first fixed) pairs, as text; "" for "all before" or "not fixed yet".
     workloads, anomalies: where it shows; an empty tuple means any. needs: kinds of faults without which it is another.
-    options: values that the target's options must have, by name.
+    needs_one_of: kinds of which any one will do, if there are any. options: values that the target's options must have,
+    by name.
     """
 
     name: str
@@ -125,6 +126,7 @@ class KnownIssue(msgspec.Struct, frozen=True):
     workloads: tuple[str, ...] = ()
     anomalies: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    needs_one_of: tuple[str, ...] = ()
     options: Mapping[str, Any] = {}
 
     def covers(self, version: str) -> bool:

@@ -97,6 +97,19 @@ KNOWN_ISSUES: tuple[KnownIssue, ...] = (
         options={"sync": "off", "fence": "yes"},
     ),
     KnownIssue(
+        name="Patroni in asynchronous mode loses acknowledged commits when another server takes over",
+        sentence=(
+            "Without synchronous_mode a commit is acknowledged before any standby has it. What a primary acknowledged"
+            " before it was killed, while it was cut off, or before it learned that it had been paused for too long, is"
+            " lost when Patroni promotes a standby without it. By design: synchronous_mode is for those who need more."
+        ),
+        link="https://patroni.readthedocs.io/en/latest/replication_modes.html#asynchronous-mode-durability",
+        versions=(("9.3", ""),),
+        anomalies=LOST,
+        needs_one_of=("partition", "kill", "pause"),
+        options={"topology": "patroni", "sync": "off"},
+    ),
+    KnownIssue(
         name="an old primary that is not fenced goes on",
         sentence=(
             "A standby that is promoted does not end the old primary, and the old primary is not told: until somebody"

@@ -14,11 +14,13 @@ from typing import Any
 import pytest
 
 from harness.errors import UsageError
+from harness.judging import known_issues
 from harness.op import Op, invoke
 from harness.options import with_defaults
 from harness.plan import TestPlan
 from harness.planning import Request, make_plan
 from harness.target import DidNotHappen, HasLeaders, HasReplicationLag, Timeouts, Unknown
+from harness.verdict import Anomaly, Verdict
 from targets.postgres import replicated
 from targets.postgres.patroni import PATRONI_IMAGE, configuration
 from targets.postgres.roles import Role, newest_leader, role_of
@@ -30,7 +32,7 @@ from tests.targets.postgres_server import Server, cluster_of, eventually, open_s
 def plan(
     *, target: str | None = "postgres", workload: str = "set", faults: tuple[str, ...] = ("none",), **asked: Any
 ) -> TestPlan:
-    options = {name: asked.pop(name) for name in list(asked) if name in Postgres.options or name == "final"}
+    options = {name: asked.pop(name) for name in list(asked) if name in (*Postgres.options, "final", "fence")}
     return make_plan(Request(target=target, workload=workload, faults=faults, options=options, **asked))
 
 
@@ -102,6 +104,40 @@ class TestClaims:
         ]
         assert len({claim.words for claim in claims}) == len(ways)
         assert all(claim.link.startswith("https://") for claim in claims)
+
+
+class TestKnownIssues:
+    """What a lost write is called depends on who made another server the primary, and on what commits wait for."""
+
+    FAILOVER = "asynchronous replication loses acknowledged commits in a failover"
+    NOT_FENCED = "an old primary that is not fenced goes on"
+    PATRONI = "Patroni in asynchronous mode loses acknowledged commits when another server takes over"
+
+    @pytest.mark.parametrize(
+        ("asked", "names"),
+        [
+            ({"topology": "replicated", "faults": ("failover",)}, [FAILOVER]),
+            ({"topology": "replicated", "faults": ("failover", "kill"), "fence": "no"}, [NOT_FENCED]),
+            ({"topology": "replicated", "faults": ("failover",), "sync": "on"}, []),
+            ({"topology": "replicated", "faults": ("kill", "partition", "pause")}, []),
+            ({"topology": "patroni", "faults": ("kill",)}, [PATRONI]),
+            ({"topology": "patroni", "faults": ("pause",)}, [PATRONI]),
+            ({"topology": "patroni", "faults": ("clock", "partition")}, [PATRONI]),
+            ({"topology": "patroni", "faults": ("clock",)}, []),
+            ({"topology": "patroni", "faults": ("none",)}, []),
+            *[({"topology": "patroni", "faults": ("kill",), "sync": sync}, []) for sync in ("on", "quorum", "strict")],
+            ({"faults": ("kill",)}, []),
+        ],
+    )
+    def test_a_lost_write_has_the_name_of_its_cause(self, asked: dict[str, Any], names: list[str]) -> None:
+        lost = Verdict("invalid", "set", anomalies=[Anomaly("lost-write", [1], "gone")])
+        options = {name: value for name, value in asked.items() if name != "faults"}
+        found = known_issues(plan(faults=asked["faults"], **options), "17.11 (Debian 17.11-0+deb13u1)", lost)
+        assert [issue.name for issue in found] == names
+
+    def test_what_is_no_loss_has_another_cause(self) -> None:
+        skew = Verdict("invalid", "append", anomalies=[Anomaly("G2-item", [1], "write skew")])
+        assert not known_issues(plan(topology="patroni", faults=("kill",)), "17.11", skew)
 
 
 class TestWhoMayBePromoted:
