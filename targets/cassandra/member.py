@@ -30,6 +30,7 @@ JVM_OPTIONS: Final = (
     " -XX:TieredStopAtLevel=1 -XX:-UseG1GC -XX:+UseSerialGC"
 )
 """No long waits; a compiler and a collector that suit three small processes on a few cores."""
+HEAP: Final = {"MAX_HEAP_SIZE": "448M", "HEAP_NEWSIZE": "96M"}
 
 
 def settings(options: Mapping[str, Any]) -> dict[str, str]:
@@ -54,32 +55,41 @@ def tokens(place: int, nodes: int) -> str:
     return ",".join(str(-(2**63) + (place + nodes * turn) * 2**64 // count) for turn in range(TOKENS))
 
 
+def java_options(nodes: Sequence[Node], node: Node, options: Mapping[str, Any]) -> str:
+    """What JVM_EXTRA_OPTS says, in a pod and on a host."""
+    return " ".join(
+        [
+            JVM_OPTIONS,
+            f"-Dcassandra.initial_token={tokens(list(nodes).index(node), len(nodes))}",
+            "-Dcassandra.config.allow_system_properties=true",
+            *(f"-Dcassandra.settings.{name}={value}" for name, value in settings(options).items()),
+        ]
+    )
+
+
+def seeds(nodes: Sequence[Node], node: Node, *, seed: bool) -> str:
+    """Addresses of the seeds as the node is told them: all; without the node itself, if it is none."""
+    return ",".join(each.address for each in nodes if seed or each is not node)
+
+
 def member(
     nodes: Sequence[Node], node: Node, *, run_id: str, image: str, options: Mapping[str, Any], seed: bool = True
 ) -> Database:
     """One node of a ring of these nodes. seed: see above."""
-    changed = [f"-Dcassandra.settings.{name}={value}" for name, value in settings(options).items()]
-    java = [
-        JVM_OPTIONS,
-        f"-Dcassandra.initial_token={tokens(list(nodes).index(node), len(nodes))}",
-        "-Dcassandra.config.allow_system_properties=true",
-        *changed,
-    ]
     return Database(
         image=image,
         argv=["cassandra", "-f"],
         env={
             "CASSANDRA_CLUSTER_NAME": f"faultline-{run_id}",
-            "CASSANDRA_SEEDS": ",".join(each.address for each in nodes if seed or each is not node),
+            "CASSANDRA_SEEDS": seeds(nodes, node, seed=seed),
             "CASSANDRA_LISTEN_ADDRESS": node.address,
             "CASSANDRA_BROADCAST_ADDRESS": node.address,
             "CASSANDRA_BROADCAST_RPC_ADDRESS": node.address,
             "CASSANDRA_RPC_ADDRESS": "0.0.0.0",
             "CASSANDRA_NUM_TOKENS": str(TOKENS),
             "CASSANDRA_ENDPOINT_SNITCH": "GossipingPropertyFileSnitch",
-            "MAX_HEAP_SIZE": "448M",
-            "HEAP_NEWSIZE": "96M",
-            "JVM_EXTRA_OPTS": " ".join(java),
+            **HEAP,
+            "JVM_EXTRA_OPTS": java_options(nodes, node, options),
         },
         ports=(PORT, STORAGE_PORT),
         data_dir=DATA_DIR,
@@ -95,14 +105,14 @@ def decommission(node: Node) -> None:
     nodetool.run(node, "decommission", timeout_s=LEAVE_TIMEOUT_S)
 
 
-def empty(node: Node) -> None:
-    """Nothing is left on a stopped node's disk. Raises InfrastructureError."""
+def empty(node: Node, folder: str = DATA_ON_NODE) -> None:
+    """Nothing is left on a stopped node's disk. folder: where its data lie. Raises InfrastructureError."""
     until = time.monotonic() + 20.0
     while node.db_pids():
         if time.monotonic() > until:
             raise InfrastructureError(f"{node.name}: its database did not end")
         time.sleep(0.1)
     try:
-        node.run("find", DATA_ON_NODE, "-mindepth", "1", "-delete")
+        node.run("find", folder, "-mindepth", "1", "-delete")
     except CommandFailed as error:
         raise InfrastructureError(f"{node.name}: its data could not be removed: {error}") from error

@@ -9,6 +9,7 @@ from harness.errors import InfrastructureError
 from harness.nodes.base import CommandFailed, Node
 from nemeses.base import Setting
 from nemeses.operation import Operation
+from targets.cassandra import on_host
 
 TIMEOUT_S: Final = 60.0
 """A repair whose node leaves the ring meanwhile never ends."""
@@ -27,10 +28,15 @@ class Nodetool(Operation):
         return {"took_s": round(time.monotonic() - began, 3)}
 
 
+def program(node: Node) -> list[str]:
+    """nodetool, where the database runs: in its image, or on a host of the user's. Raises InfrastructureError."""
+    return ["nodetool"] if node.database is not None and node.database.image else on_host.nodetool(node)
+
+
 def run(node: Node, *command: str, timeout_s: float) -> None:
     """One nodetool command. Raises InfrastructureError with the first of what it said; the rest is a stack trace."""
     try:
-        node.db_run("nodetool", *command, timeout_s=timeout_s)
+        node.db_run(*program(node), *command, timeout_s=timeout_s)
     except CommandFailed as error:
         said = [line.strip() for line in error.output.splitlines() if line.strip()]
         what = "timed out" if error.rc is None else f"ended with {error.rc}"

@@ -21,9 +21,9 @@ from harness.nodes.base import Cluster, Node, require_database
 from harness.options import Option
 from harness.target import Claim, DidNotHappen, KnownIssue, SessionFactory, Timeouts, Unknown
 from nemeses.base import Nemesis
-from targets.cassandra import claims
+from targets.cassandra import claims, on_host
 from targets.cassandra.batches import BatchSession
-from targets.cassandra.connection import PORT, Connection, Row
+from targets.cassandra.connection import Row
 from targets.cassandra.counters import CounterSession
 from targets.cassandra.known_issues import KNOWN_ISSUES
 from targets.cassandra.levels import OPTIONS
@@ -31,7 +31,7 @@ from targets.cassandra.lists import AppendSession
 from targets.cassandra.member import decommission, empty, member
 from targets.cassandra.nodetool import OPERATIONS
 from targets.cassandra.registers import RegisterSession
-from targets.cassandra.sessions import REPLICAS, Sessions
+from targets.cassandra.sessions import REPLICAS, SCHEMA_TIMEOUTS, Sessions, connect
 from targets.cassandra.sets import SetSession
 from targets.cassandra.views import ViewSession
 
@@ -44,7 +44,7 @@ class Cassandra:
 
     name: ClassVar[str] = "cassandra"
     doc: ClassVar[str] = "Apache Cassandra, a replicated store without a leader; three nodes, every row on each"
-    substrates: ClassVar[tuple[str, ...]] = ("docker",)
+    substrates: ClassVar[tuple[str, ...]] = ("docker", "ssh")
     default_image: ClassVar[str] = "cassandra:5.0"
     default_nodes: ClassVar[int] = 3
     membership_nodes: ClassVar[int] = REPLICAS + 1
@@ -66,6 +66,10 @@ class Cassandra:
     def __init__(self, *, image: str, options: Mapping[str, Any], timeouts: Timeouts, workload: str) -> None:
         self.image, self.chosen, self.timeouts = image, options, timeouts
         self._left: set[str] = set()
+        self.installed = options.get("installed") == "yes"
+        self._may_drop = False
+        if self.installed:
+            on_host.check_installed(options, self.options)
 
     @classmethod
     def claim(cls, workload: str, options: Mapping[str, Any]) -> Claim:
@@ -74,8 +78,12 @@ class Cassandra:
 
     def start(self, cluster: Cluster) -> None:
         """All nodes at once; then each must serve, know all others, and have the same schema as they."""
-        for node in cluster.nodes:
-            self._install(cluster, node)
+        if self.installed:
+            on_host.use_installed(cluster, self._ask)
+            self._may_drop = True
+        else:
+            for node in cluster.nodes:
+                self._install(cluster, node)
         for node in cluster.nodes:
             node.start_db()
         deadline_s = time.monotonic() + START_TIMEOUT_S
@@ -85,6 +93,8 @@ class Cassandra:
             self._await_ring(node, {each.address for each in cluster.nodes}, _left(deadline_s))
 
     def stop(self, cluster: Cluster) -> None:
+        if self._may_drop:
+            on_host.drop_keyspace(cluster, self._ask_patiently)
         for node in cluster.nodes:
             node.stop_db()
 
@@ -118,7 +128,10 @@ class Cassandra:
     def _empty(self, cluster: Cluster, node: Node) -> None:
         """A node that is no member any more: stopped, its data gone, and whoever starts it, it fetches them anew."""
         node.stop_db()
-        empty(node)
+        if cluster.substrate == "ssh":
+            empty(node, on_host.data_folder(node))
+        else:
+            empty(node)
         self._install(cluster, node, seed=False)
         self._left.add(node.name)
 
@@ -129,6 +142,12 @@ class Cassandra:
         return bool(known) and not any(node.address in members for members in known)
 
     def _install(self, cluster: Cluster, node: Node, *, seed: bool = True) -> None:
+        if cluster.substrate == "ssh":
+            program = on_host.program(node)
+            node.install(
+                on_host.database(cluster.nodes, node, program, run_id=cluster.run_id, options=self.chosen, seed=seed)
+            )
+            return
         node.install(
             member(cluster.nodes, node, run_id=cluster.run_id, image=self.image, options=self.chosen, seed=seed)
         )
@@ -184,12 +203,10 @@ class Cassandra:
         raise InfrastructureError(f"{node.name}: {problem} after {timeout_s:.0f} s; last: {said[:200]}")
 
     def _ask(self, node: Node, statement: str) -> list[Row]:
-        host, port = node.endpoint(PORT)
-        connection = Connection(host, port, self.timeouts)
-        try:
-            return connection.query(statement, level=ConsistencyLevel.ONE)
-        finally:
-            connection.close()
+        return ask(node, statement, self.timeouts)
+
+    def _ask_patiently(self, node: Node, statement: str) -> list[Row]:
+        return ask(node, statement, SCHEMA_TIMEOUTS)
 
     def version(self, node: Node) -> str:
         """The server's version, e.g. `5.0.5`. Raises OSError when it does not answer."""
@@ -197,6 +214,15 @@ class Cassandra:
 
 
 PEERS = "SELECT peer, tokens, schema_version FROM system.peers_v2"
+
+
+def ask(node: Node, statement: str, timeouts: Timeouts) -> list[Row]:
+    """One statement at ONE over a connection of its own. Raises OSError, ErrorMessage, DidNotHappen, Unknown."""
+    connection = connect(node, timeouts)
+    try:
+        return connection.query(statement, level=ConsistencyLevel.ONE)
+    finally:
+        connection.close()
 
 
 def _left(deadline_s: float) -> float:
