@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Any, Final
 
 from harness.errors import InfrastructureError
-from harness.nodes.base import CommandFailed, Node
+from harness.nodes.base import CommandFailed, Node, program_on
 from nemeses.base import Setting
 from nemeses.operation import Operation
-from targets.cassandra import on_host
 
+PLACES: Final = "/opt/cassandra/bin /opt/apache-cassandra-*/bin /usr/share/cassandra/bin /usr/sbin"
+"""Where Cassandra's programs are on a host, if not on the PATH."""
 TIMEOUT_S: Final = 60.0
 """A repair whose node leaves the ring meanwhile never ends."""
 
@@ -29,8 +31,14 @@ class Nodetool(Operation):
 
 
 def program(node: Node) -> list[str]:
-    """nodetool, where the database runs: in its image, or on a host of the user's. Raises InfrastructureError."""
-    return ["nodetool"] if node.database is not None and node.database.image else on_host.nodetool(node)
+    """nodetool, where the database runs. Raises InfrastructureError.
+
+    On a host of the user's it is beside the program that runs there, or on the PATH; its notes go to the node's home.
+    """
+    if node.database is not None and node.database.image:
+        return ["nodetool"]
+    places = os.path.dirname(node.database.argv[0]) if node.database is not None and node.database.argv else PLACES
+    return ["env", f"HOME={node.home}", program_on(node, "nodetool", places, way_out="it belongs to Cassandra")]
 
 
 def run(node: Node, *command: str, timeout_s: float) -> None:

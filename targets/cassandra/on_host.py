@@ -10,7 +10,6 @@ another test.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -20,10 +19,11 @@ from harness.errors import InfrastructureError, UsageError
 from harness.nodes.base import Cluster, CommandFailed, Database, Node, program_on
 from harness.options import Option
 from harness.target import DidNotHappen, Unknown
+from targets.cassandra import nodetool
 from targets.cassandra.connection import PORT, Row
 from targets.cassandra.member import HEAP, STORAGE_PORT, TOKENS, java_options, seeds
+from targets.cassandra.nodetool import PLACES
 
-PLACES: Final = "/opt/cassandra/bin /opt/apache-cassandra-*/bin /usr/share/cassandra/bin /usr/sbin"
 WAY_OUT: Final = (
     "install it there, with its Java (apt-get install cassandra from Apache's repository, or its tarball in"
     " /opt/cassandra), or test a ring that runs there: OPTS=installed=yes"
@@ -107,13 +107,6 @@ def program(node: Node) -> str:
     return program_on(node, "cassandra", PLACES, way_out=WAY_OUT)
 
 
-def nodetool(node: Node) -> list[str]:
-    """nodetool on the host, beside the program that runs there or on the PATH; its own notes go to the node's home."""
-    places = os.path.dirname(node.database.argv[0]) if node.database and node.database.argv else PLACES
-    way_out = "it belongs to Cassandra's programs"
-    return ["env", f"HOME={node.home}", program_on(node, "nodetool", places, way_out=way_out)]
-
-
 def check_installed(chosen: Mapping[str, Any], offered: Mapping[str, Option]) -> None:
     """Raises UsageError for options that a ring which is there can't be given, or that need one of ours."""
     for name in SERVERS_OWN:
@@ -164,7 +157,7 @@ def drop_keyspace(cluster: Cluster, ask: Ask) -> None:
         raise InfrastructureError(f"keyspace {KEYSPACE} could not be dropped: {said}")
     for node in cluster.nodes:
         try:
-            clear = [*nodetool(node), "clearsnapshot", "--all", "--", KEYSPACE]
+            clear = [*nodetool.program(node), "clearsnapshot", "--all", "--", KEYSPACE]
             node.run(*clear, timeout_s=NODETOOL_TIMEOUT_S)
         except CommandFailed as error:
             raise InfrastructureError(f"{node.name}: snapshots of {KEYSPACE} are left: {error}") from error
