@@ -37,6 +37,8 @@ from targets.cassandra.views import ViewSession
 
 START_TIMEOUT_S = 300.0
 """Five nodes on two busy cores took more than three minutes. What has ended is not waited for."""
+JOIN_TIMEOUT_S = 240.0
+"""For both starts of a node that joins again: less than a run waits for its faults to be healed."""
 POLL_S = 0.2
 
 
@@ -117,14 +119,15 @@ class Cassandra:
         if node.name not in self._left:
             return
         everyone = {each.address for each in cluster.nodes if each is node or each.name not in self._left}
+        deadline_s = time.monotonic() + JOIN_TIMEOUT_S
         node.start_db()
-        self.await_node(node, START_TIMEOUT_S)
-        self._await_ring(node, everyone, START_TIMEOUT_S)
+        self.await_node(node, _left(deadline_s))
+        self._await_ring(node, everyone, _left(deadline_s))
         node.stop_db()
         self._install(cluster, node)
         self._left.discard(node.name)
         node.start_db()
-        self.await_node(node, START_TIMEOUT_S)
+        self.await_node(node, _left(deadline_s))
 
     def _empty(self, cluster: Cluster, node: Node) -> None:
         """A node that is no member any more: stopped, its data gone, and whoever starts it, it fetches them anew."""
