@@ -1,8 +1,9 @@
 """Goal: reading bytes into columns means exactly what the exact readers mean, whatever the file holds.
 
 Method: random ops are written in many ways, some bytes are then changed, and the file is read in stretches of random
-size by several threads. All records must be those of the oracle (`exact_reading`), which reads one form after the
-other into objects; where it refuses the file, so must the reader, naming the same line.
+size by several threads, or as a small file by the exact readers alone. All records must be those of the oracle
+(`exact_reading`), which reads one form after the other into objects; where it refuses the file, so must the reader,
+naming the same line.
 """
 
 from __future__ import annotations
@@ -23,13 +24,15 @@ from op_lines import as_edn, as_json_lines, random_ops
 
 from checkers.linearizability.call_columns import calls_of
 from checkers.transactions.txn_columns import Form, TxnColumns, columns_of
-from harness import read_columns
+from harness import history_columns, read_columns
 from harness.errors import UsageError
 from harness.history import History, HistoryError
 from harness.reading import read_history
 from harness.value_columns import OTHER, columns_of_values
 
 EXAMPLES = int(os.environ.get("FAULTLINE_EXAMPLES", "600"))
+SMALL = 0
+"""Stands for reading as a small file is read."""
 SEEDS = st.integers(0, 2**32).map(random.Random)
 NAMES = st.sampled_from(["h.edn", "h.jsonl"])
 PIECES = [bytes([byte]) for byte in b"0123456789 ,:[]{}()\"\\#;-+.eEnilrw\n\r\t_'\xff\xc3\x00\x0c"] + [
@@ -55,15 +58,15 @@ def mutated(rng: random.Random, data: bytes) -> bytes:
 
 
 def read(data: bytes, name: str, stretch_bytes: int) -> History:
-    usual = read_columns.STRETCH_BYTES
-    with tempfile.TemporaryDirectory() as folder:
+    """The history in these bytes, as large files are read, in such stretches; SMALL: as small ones are."""
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         path = Path(folder) / name
         path.write_bytes(data)
-        try:
-            read_columns.STRETCH_BYTES = stretch_bytes
-            return read_history(path)
-        finally:
-            read_columns.STRETCH_BYTES = usual
+        if stretch_bytes != SMALL:
+            patch.setattr(read_columns, "STRETCH_BYTES", stretch_bytes)
+            patch.setattr(read_columns, "WALK_FROM_BYTES", 0)
+            patch.setattr(history_columns, "WALK_FROM_RECORDS", 0)
+        return read_history(path)
 
 
 def line_of(message: str) -> int:
@@ -96,7 +99,7 @@ def agree(data: bytes, name: str, stretch_bytes: int) -> History | None:
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
-@given(SEEDS, NAMES, st.sampled_from([1, 150, 4000]))
+@given(SEEDS, NAMES, st.sampled_from([SMALL, 1, 150, 4000]))
 def test_records_are_those_of_the_exact_reader(rng: random.Random, name: str, stretch_bytes: int) -> None:
     history = agree(text_of(rng, name, rng.randrange(12)), name, stretch_bytes)
     if history is None:
@@ -112,7 +115,7 @@ def test_records_are_those_of_the_exact_reader(rng: random.Random, name: str, st
 
 
 @settings(max_examples=2 * EXAMPLES, deadline=None)
-@given(SEEDS, NAMES, st.sampled_from([1, 150, 4000]))
+@given(SEEDS, NAMES, st.sampled_from([SMALL, 1, 150, 4000]))
 def test_so_they_are_when_bytes_are_changed(rng: random.Random, name: str, stretch_bytes: int) -> None:
     agree(mutated(rng, text_of(rng, name, rng.choice([1, 2, 2, 3, 8]))), name, stretch_bytes)
 
@@ -156,7 +159,7 @@ def same_columns(history: History, other: History, form: Form) -> bool:
     return True
 
 
-def test_columns_of_numbers_are_no_copy_of_the_objects_path(tmp_path: Path) -> None:
+def test_columns_of_numbers_are_no_copy_of_the_objects_path() -> None:
     """A plain history goes without objects: taking its values away changes nothing."""
     rng = random.Random(1)
     ops = [
@@ -164,10 +167,10 @@ def test_columns_of_numbers_are_no_copy_of_the_objects_path(tmp_path: Path) -> N
         for place in range(50)
         for type_ in ("invoke", "ok")
     ]
-    (tmp_path / "h.edn").write_text(as_edn(rng, ops, 1.0))
-    history = read_history(tmp_path / "h.edn")
-    blind = dataclasses.replace(history, value=None)
-    assert same_columns(history, blind, Form.LIST_APPEND)
+    for stretch_bytes in (SMALL, 4000):
+        history = read(as_edn(rng, ops, 1.0).encode(), "h.edn", stretch_bytes)
+        blind = dataclasses.replace(history, value=None)
+        assert same_columns(history, blind, Form.LIST_APPEND)
 
 
 @pytest.mark.parametrize("form", list(Form))
@@ -191,12 +194,12 @@ def test_columns_of_numbers_are_no_copy_of_the_objects_path(tmp_path: Path) -> N
     ],
 )
 @pytest.mark.parametrize("type_", ["ok", "fail", "info"])
-def test_each_value_of_a_transaction(tmp_path: Path, form: Form, value: str, type_: str) -> None:
+def test_each_value_of_a_transaction(form: Form, value: str, type_: str) -> None:
     lines = [f"{{:type {t}, :process 0, :f :txn, :value {value}}}\n" for t in (":invoke", f":{type_}")]
     for text in ("".join(lines), lines[1]):
-        (tmp_path / "h.edn").write_text(text)
-        history = read_history(tmp_path / "h.edn")
-        assert same_columns(history, dataclasses.replace(history, numbers=None), form)
+        for stretch_bytes in (SMALL, 4000):
+            history = read(text.encode(), "h.edn", stretch_bytes)
+            assert same_columns(history, dataclasses.replace(history, numbers=None), form)
 
 
 def test_strange_lines_between_many_others(tmp_path: Path) -> None:
