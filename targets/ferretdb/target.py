@@ -3,6 +3,8 @@
 It is driven by MongoDB's sessions, through MongoDB's driver: what is proved here of connections, errors and op shapes
 is proved of the code that drives MongoDB. It takes read and write concerns and ignores them, and refuses transactions,
 so neither is offered; the append workload makes sense here with one statement an op (`max-ops=1`).
+
+On a host of the user's (`ON=ssh`) it listens on the node's address alone, and asks for no password.
 """
 
 from __future__ import annotations
@@ -16,9 +18,10 @@ import msgspec
 import pymongo.errors
 
 from harness.errors import InfrastructureError
-from harness.nodes.base import Cluster, Database, Node, require_database
+from harness.nodes.base import Cluster, Database, Node, program_on, require_database
 from harness.options import Option
 from harness.target import Claim, KnownIssue, SessionContext, SessionFactory, Timeouts
+from targets.mongodb import on_host
 from targets.mongodb.documents import (
     COUNTERS,
     ELEMENTS,
@@ -36,6 +39,10 @@ from targets.mongodb.transactions import LISTS, AppendSession
 
 START_TIMEOUT_S: Final = 60.0
 POLL_S: Final = 0.1
+WAY_OUT: Final = (
+    "install FerretDB 1 there (a package of its releases, or its binary in /usr/local/bin), or test one that runs"
+    " there: OPTS=installed=yes"
+)
 
 AS_ONE_SERVER: Final[Mapping[str, str]] = {
     "write_concern": "1",
@@ -73,7 +80,7 @@ class FerretDB:
 
     name: ClassVar[str] = "ferretdb"
     doc: ClassVar[str] = "FerretDB 1.x, MongoDB's protocol over SQLite; one server"
-    substrates: ClassVar[tuple[str, ...]] = ("docker",)
+    substrates: ClassVar[tuple[str, ...]] = ("docker", "ssh")
     default_image: ClassVar[str] = "ghcr.io/ferretdb/ferretdb:1.24.0"
     default_nodes: ClassVar[int] = 1
     most_nodes: ClassVar[int] = 1
@@ -93,6 +100,8 @@ class FerretDB:
 
     def __init__(self, *, image: str, options: Mapping[str, Any], timeouts: Timeouts, workload: str) -> None:
         self.image, self.chosen, self.timeouts = image, options, timeouts
+        self.installed = options.get("installed") == "yes"
+        self._may_drop = False
 
     @classmethod
     def claim(cls, workload: str, options: Mapping[str, Any]) -> Claim:
@@ -106,23 +115,39 @@ class FerretDB:
     def start(self, cluster: Cluster) -> None:
         """Raises InfrastructureError."""
         node = cluster.nodes[0]
-        state = f"{node.home}/ferretdb"
-        node.run("mkdir", "-p", state)
-        node.run("chmod", "777", state)
-        node.install(
-            Database(
-                image=self.image,
-                argv=[
-                    *("--handler=sqlite", f"--sqlite-url=file:{state}/", f"--state-dir={state}"),
-                    *("--telemetry=disable", f"--listen-addr=:{node.port(PORT)}"),
-                ],
-                ports=(PORT,),
-            )
-        )
+        if self.installed:
+            node.install(Database(argv=[], ports=(PORT,)))
+        else:
+            self._install(node, own_host=cluster.substrate == "ssh")
         node.start_db()
         self.await_node(node, START_TIMEOUT_S, starting=True)
+        if self.installed:
+            try:
+                with self.at_primary(cluster) as driver:
+                    on_host.refuse_database(driver)
+            except pymongo.errors.PyMongoError as error:
+                raise InfrastructureError(f"{node.name}: the FerretDB that is there: {error}") from error
+            self._may_drop = True
+
+    def _install(self, node: Node, *, own_host: bool) -> None:
+        state = f"{node.home}/ferretdb"
+        node.db_run("mkdir", "-p", state) if own_host else node.run("mkdir", "-p", "-m", "777", state)
+        listen = node.address if own_host else ""
+        argv = [
+            *("--handler=sqlite", f"--sqlite-url=file:{state}/", f"--state-dir={state}"),
+            *("--telemetry=disable", f"--listen-addr={listen}:{node.port(PORT)}"),
+        ]
+        if own_host:
+            argv = [program_on(node, "ferretdb", way_out=WAY_OUT), *argv, "--debug-addr=-"]
+        node.install(Database(image=self.image, argv=argv, ports=(PORT,), data_dir=state if own_host else ""))
 
     def stop(self, cluster: Cluster) -> None:
+        if self._may_drop:
+            try:
+                with self.at_primary(cluster) as driver:
+                    on_host.drop_database(driver)
+            except pymongo.errors.PyMongoError as error:
+                raise InfrastructureError(f"the test's database could not be dropped: {error}") from error
         for node in cluster.nodes:
             node.stop_db()
 
