@@ -119,10 +119,14 @@ def check_installed(chosen: Mapping[str, Any], offered: Mapping[str, Option]) ->
         )
 
 
-def use_installed(cluster: Cluster, ask: Ask) -> None:
-    """Find the ring that is there. Raises InfrastructureError, also where it is another one or has our keyspace."""
+def use_installed(cluster: Cluster) -> None:
+    """Find the nodes that are there. Raises InfrastructureError."""
     for node in cluster.nodes:
         node.install(Database(argv=[], ports=(PORT,)))
+
+
+def check(cluster: Cluster, ask: Ask) -> None:
+    """That the hosts are one whole ring, without our keyspace. Raises InfrastructureError."""
     addresses = {node.address for node in cluster.nodes}
     for node in cluster.nodes:
         try:
@@ -158,6 +162,6 @@ def drop_keyspace(cluster: Cluster, ask: Ask) -> None:
     for node in cluster.nodes:
         try:
             clear = [*nodetool.program(node), "clearsnapshot", "--all", "--", KEYSPACE]
-            node.run(*clear, timeout_s=NODETOOL_TIMEOUT_S)
+            node.db_run(*clear, timeout_s=NODETOOL_TIMEOUT_S)
         except CommandFailed as error:
             raise InfrastructureError(f"{node.name}: snapshots of {KEYSPACE} are left: {error}") from error

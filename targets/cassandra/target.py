@@ -82,7 +82,8 @@ class Cassandra:
     def start(self, cluster: Cluster) -> None:
         """All nodes at once; then each must serve, know all others, and have the same schema as they."""
         if self.installed:
-            on_host.use_installed(cluster, self._ask)
+            on_host.use_installed(cluster)
+            on_host.check(cluster, self._ask)
             self._may_drop = True
         else:
             for node in cluster.nodes:

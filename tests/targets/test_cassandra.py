@@ -26,10 +26,12 @@ from harness.registry import find_nemesis, find_workload
 from harness.stall import StallGate
 from harness.target import DidNotHappen, SessionContext, Target, Timeouts, Unknown
 from nemeses.base import Setting
+from targets.cassandra import on_host
 from targets.cassandra.connection import HEADER, PORT, Clock
 from targets.cassandra.member import TOKENS, member, tokens
 from targets.cassandra.nodetool import OPERATIONS, run
-from targets.cassandra.target import Cassandra
+from targets.cassandra.sessions import SCHEMA_TIMEOUTS
+from targets.cassandra.target import Cassandra, ask
 from tests.e2e.runs import need_docker
 from tests.targets.relay import Relay, Through
 
@@ -517,6 +519,39 @@ def test_a_command_that_fails_says_why_in_a_line(cluster: Cluster) -> None:
     with pytest.raises(InfrastructureError, match=r"n1: nodetool flush nosuch ended with .*nosuch") as raised:
         run(cluster.nodes[0], "flush", "nosuch", timeout_s=60)
     assert len(str(raised.value)) < 400
+
+
+class Hosts:
+    """Some of the cluster's nodes, as if a user had named these."""
+
+    def __init__(self, nodes: Any) -> None:
+        self.nodes = nodes
+
+
+def test_a_ring_that_is_there_must_be_the_hosts_and_have_no_keyspace_of_ours(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told(node: Any, statement: str) -> Any:
+        return ask(node, statement, SCHEMA_TIMEOUTS)
+
+    some: Any = Hosts(cluster.nodes[:2])
+    with pytest.raises(InfrastructureError, match=cluster.nodes[2].address):
+        on_host.check(some, told)
+    with pytest.raises(InfrastructureError, match="DROP KEYSPACE faultline"):
+        on_host.check(cluster, told)
+    monkeypatch.setattr(on_host, "KEYSPACE", "spare")
+    on_host.check(cluster, told)
+    told(cluster.nodes[0], REPLICATED)
+    told(cluster.nodes[0], "CREATE TABLE spare.t (k int PRIMARY KEY)")
+    told(cluster.nodes[0], "INSERT INTO spare.t (k) VALUES (1)")
+    run(cluster.nodes[0], "snapshot", "-t", "theirs", "faultline", timeout_s=60)
+    on_host.drop_keyspace(cluster, told)
+    on_host.check(cluster, told)
+    listed = [node.db_run("nodetool", "listsnapshots", timeout_s=60).stdout for node in cluster.nodes]
+    assert "theirs" in listed[0] and not any("spare" in each for each in listed)
+
+
+REPLICATED = "CREATE KEYSPACE spare WITH replication = {'class': 'NetworkTopologyStrategy', 'replication_factor': 3}"
 
 
 class Spot:

@@ -15,6 +15,7 @@ from typing import Any
 import hiredis
 import pytest
 
+from harness.errors import InfrastructureError, UsageError
 from harness.nodes.base import Cluster
 from harness.nodes.docker import DockerCluster
 from harness.op import Op, invoke
@@ -29,9 +30,10 @@ from harness.target import (
     Timeouts,
     Unknown,
 )
+from targets.redis import member, on_host
 from targets.redis.connection import Connection
 from targets.redis.errors import ERRORS, judged, row_of
-from targets.redis.sessions import PORT, REGISTER_KEYS
+from targets.redis.sessions import OURS, PORT, PRIMARY_NAME, REGISTER_KEYS, SET_KEY
 from targets.redis.target import Redis
 from tests.e2e.runs import need_docker
 from tests.targets.relay import Relay
@@ -184,6 +186,57 @@ def test_a_local_read_is_answered_by_the_nodes_own_server(cluster: Cluster) -> N
     assert primary(cluster) is leader
 
 
+class Hosts:
+    """Some of the cluster's nodes, as if a user had named these."""
+
+    def __init__(self, nodes: Any) -> None:
+        self.nodes = nodes
+
+
+@docker
+def test_servers_that_are_there_must_be_the_hosts_and_lose_only_our_keys(cluster: Cluster) -> None:
+    leader = primary(cluster)
+    others: Any = Hosts([node for node in cluster.nodes if node is not leader])
+    some: Any = Hosts([leader, others.nodes[0]])
+    assert on_host.primary_name(cluster, target().ask) == PRIMARY_NAME
+    with pytest.raises(InfrastructureError, match="among the hosts"):
+        on_host.primary_name(others, target().ask)
+    with pytest.raises(InfrastructureError, match="none says it is"):
+        on_host.check(others, target().ask)
+    with pytest.raises(InfrastructureError, match=others.nodes[1].address):
+        on_host.check(some, target().ask)
+    theirs = [f"theirs/{number}" for number in range(3_000)] + ["faultline", "set"]
+    ask(leader.endpoint(PORT), "MSET", *(word for key in theirs for word in (key, "1")))
+    session(leader).invoke(invoke("write", [50, 1]))
+    session(leader, "set").invoke(invoke("add", 50))
+    with pytest.raises(InfrastructureError, match=f"keys below {OURS}.*redis-cli"):
+        on_host.check(cluster, target().ask)
+    assert {f"{REGISTER_KEYS}50", SET_KEY} <= set(on_host.our_keys(leader, target().ask))
+    on_host.remove_keys(cluster, target().ask)
+    on_host.check(cluster, target().ask)
+    assert int(ask(leader.endpoint(PORT), "EXISTS", *theirs)) == len(theirs)
+    assert session(leader).invoke(invoke("read", [50, None])).value == [50, None]
+    ask(leader.endpoint(PORT), "DEL", *theirs)
+
+
+@docker
+def test_a_password_is_given_where_one_is_asked_for(cluster: Cluster) -> None:
+    replica = next(node for node in cluster.nodes if node is not primary(cluster))
+    with contextlib.closing(Connection(*replica.endpoint(PORT), FAST, password="needless")) as open_to_all:
+        assert open_to_all.ask("PING") == "PONG"
+        open_to_all.ask("CONFIG", "SET", "requirepass", "right")
+        try:
+            with contextlib.closing(Connection(*replica.endpoint(PORT), FAST, password="right")) as logged_in:
+                assert logged_in.ask("PING") == "PONG"
+            with pytest.raises(hiredis.ReplyError, match="WRONGPASS"):
+                Connection(*replica.endpoint(PORT), FAST, password="wrong")
+            some: Any = Hosts([replica])
+            with pytest.raises(InfrastructureError, match="REDISCLI_AUTH"):
+                on_host.check(some, target().ask)
+        finally:
+            open_to_all.ask("CONFIG", "SET", "requirepass", "")
+
+
 @docker
 def test_a_write_that_a_replica_refuses_did_not_happen(cluster: Cluster) -> None:
     replica = next(node for node in cluster.nodes if node is not primary(cluster))
@@ -249,6 +302,35 @@ def test_a_session_to_a_node_that_is_stopped_is_not_opened(cluster: Cluster) -> 
             session(node, timeouts=FAST)
     finally:
         node.agent.request("resume")
+
+
+class Spot:
+    """A host as far as its configuration goes."""
+
+    def __init__(self, number: int) -> None:
+        self.name, self.address, self.home = f"n{number}", f"10.0.0.{number}", "/var/lib/faultline/r/home"
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_on_a_host_both_keep_to_the_home_and_the_address_and_ask_for_a_password(count: int) -> None:
+    spots: Any = [Spot(number + 1) for number in range(count)]
+    made = member.on_host(spots, spots[-1], "/opt/redis-server", target().chosen, password="secret")
+    assert len(made.files) == (2 if count > 1 else 1)
+    for path, text in made.files.items():
+        assert path.startswith(f"{spots[0].home}/")
+        lines = text.splitlines()
+        assert f"bind 10.0.0.{count}" in lines and "requirepass secret" in lines
+        assert f"dir {spots[0].home}/redis" in lines
+    assert "/opt/redis-server" in made.argv and "secret" not in " ".join(made.argv)
+    assert made.ports == ((PORT, 26379) if count > 1 else (PORT,))
+
+
+@pytest.mark.parametrize("option", ["appendonly=no", "min_replicas=1", "down_after_ms=1000"])
+def test_servers_that_are_there_are_given_no_settings(option: str) -> None:
+    name, _, value = option.partition("=")
+    options = with_defaults(Redis.options, {name: value}) | {"installed": "yes"}
+    with pytest.raises(UsageError, match=f"option {option} .*own settings"):
+        Redis(image="", options=options, timeouts=Timeouts(), workload="register")
 
 
 @pytest.mark.parametrize("row", ERRORS, ids=lambda row: row.code)
