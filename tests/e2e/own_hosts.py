@@ -46,7 +46,7 @@ class OwnHost:
         rules = [rule for rule in self.sh("iptables -S; ip6tables -S").splitlines() if "FAULTLINE" in rule]
         folders = self.sh("ls -d /var/lib/faultline 2>/dev/null", check=False).splitlines()
         processes = self.sh("ps -eo pid,stat,args").splitlines()
-        left = [line for line in processes if ("etcd" in line or "postgres" in line or "python3 -u" in line)]
+        left = [line for line in processes if any(one in line for one in ("etcd", "postgres", "redis", "python3 -u"))]
         return [*rules, *folders, *(line for line in left if " Z" not in line)]
 
 

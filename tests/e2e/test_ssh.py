@@ -1,6 +1,6 @@
 """Goal: databases on hosts that a user has are tested as anywhere, and the hosts are left as they were found.
 
-Method: containers with an ssh server, etcd and PostgreSQL stand for the hosts, and are looked at from outside of ssh.
+Method: containers with an ssh server and the databases stand for the hosts, and are looked at from outside of ssh.
 """
 
 from __future__ import annotations
@@ -72,6 +72,18 @@ def test_postgres_on_a_host(hosts: OwnHosts, tmp_path: Path) -> None:
     ran = run(tmp_path, *on_hosts(hosts, hosts.names(1), "--target", "postgres", "--faults", ",".join(faults),
                                   "--time", "25", "--opts", "hold=1,rest=4"))  # fmt: skip
     assert_clean(ran, oks=50, fs=("txn",), faults=faults)
+
+
+@pytest.mark.usefixtures("left_clean")
+def test_redis_on_three_hosts(hosts: OwnHosts, tmp_path: Path) -> None:
+    """Whether a failover loses a write is chance here: R1 of the track record is where it must."""
+    arguments = on_hosts(hosts, hosts.names(3), "--target", "redis", "--faults", "kill,pause,partition")
+    ran = run(tmp_path, *arguments, "--time", "25", "--rate", "60", "--opts", SHORT)
+    assert ran.code in (0, 1, 4), "an answer, whichever"
+    assert ran.oks("read", "write", "cas") >= 20
+    assert all(ran.effective(kind) for kind in ("kill", "pause", "partition"))
+    assert not ran.folder.read_environment()["unmapped"]
+    assert all((ran.folder.nodes / name / "database.log").stat().st_size for name in ("n1", "n2", "n3"))
 
 
 @pytest.mark.usefixtures("left_clean")
