@@ -116,7 +116,7 @@ class FerretDB:
         """Raises InfrastructureError."""
         node = cluster.nodes[0]
         if self.installed:
-            node.install(Database(argv=[], ports=(PORT,)))
+            on_host.use_installed(cluster)
         else:
             self._install(node, own_host=cluster.substrate == "ssh")
         node.start_db()

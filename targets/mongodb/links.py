@@ -165,7 +165,7 @@ def _open(target: Any, node: Node, context: SessionContext, opened: list[Driver]
         return opened[-1]
 
     if context.options["retryable_writes"] == "on":
-        whole = connect(node.endpoint(PORT), whole_set=SET_NAME)
+        whole = connect(node.endpoint(PORT), whole_set=target.set_name)
         whole.hello()
         return Link(whole, whole, context, target.level)
     own = connect(node.endpoint(PORT))

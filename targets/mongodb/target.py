@@ -22,7 +22,7 @@ from harness.nodes.base import Cluster, Database, Node, node_named, program_on, 
 from harness.options import Option
 from harness.target import Claim, KnownIssue, Leader, SessionFactory, Timeouts
 from nemeses.base import Nemesis
-from targets.mongodb import replica_set
+from targets.mongodb import on_host, replica_set
 from targets.mongodb.claims import TRANSACTIONAL, claim, level_of
 from targets.mongodb.documents import (
     COUNTERS,
@@ -112,13 +112,14 @@ class MongoDB:
 
     def __init__(self, *, image: str, options: Mapping[str, Any], timeouts: Timeouts, workload: str) -> None:
         refuse_what_does_not_go(workload, options)
-        if options.get("installed") == "yes":
-            raise UsageError(
-                "target 'mongodb' starts members of its own: a set that is there is not tested (installed=no)"
-            )
+        self.installed = options.get("installed") == "yes"
+        if self.installed:
+            on_host.check_installed(options, self.options)
         self.image, self.chosen, self.timeouts = image, options, timeouts
         self.level = level_of(workload, options)
+        self.set_name = SET_NAME
         self._nodes: dict[str, Node] = {}
+        self._may_drop = False
 
     @classmethod
     def claim(cls, workload: str, options: Mapping[str, Any]) -> Claim:
@@ -126,13 +127,28 @@ class MongoDB:
 
     def start(self, cluster: Cluster) -> None:
         """Every member, then the set, then until one leads and all others follow. Raises InfrastructureError."""
+        deadline_s = time.monotonic() + START_TIMEOUT_S
+        if self.installed:
+            on_host.use_installed(cluster)
+            for node in cluster.nodes:
+                node.start_db()
+            self.set_name, self._nodes = on_host.members_there(cluster)
+        else:
+            self._make_set(cluster, deadline_s)
+        for node in cluster.nodes:
+            self._await(node, deadline_s, "has no primary", replica_set.serves, starting=True)
+        self._await_whole(cluster, deadline_s)
+        if self.installed:
+            self._at_primary(cluster, on_host.refuse_database)
+            self._may_drop = True
+
+    def _make_set(self, cluster: Cluster, deadline_s: float) -> None:
         self.know(cluster)
         for node in cluster.nodes:
             self._empty(node)
             node.install(self._member(node, own_host=cluster.substrate == "ssh"))
         for node in cluster.nodes:
             node.start_db()
-        deadline_s = time.monotonic() + START_TIMEOUT_S
         for node in cluster.nodes:
             self._await(node, deadline_s, "does not answer", lambda said: True, starting=True)
         config = replica_set.first_config(list(self._nodes), self.chosen["election_timeout_ms"])
@@ -140,9 +156,6 @@ class MongoDB:
             replica_set.initiate(cluster.nodes[0].endpoint(PORT), config)
         except pymongo.errors.PyMongoError as error:
             raise InfrastructureError(f"the replica set could not be initiated: {error}") from error
-        for node in cluster.nodes:
-            self._await(node, deadline_s, "has no primary", replica_set.serves, starting=True)
-        self._await_whole(cluster, deadline_s)
 
     def know(self, cluster: Cluster) -> None:
         """Which node is which `address:port`; members name each other so."""
@@ -168,6 +181,8 @@ class MongoDB:
         )
 
     def stop(self, cluster: Cluster) -> None:
+        if self._may_drop:
+            self._at_primary(cluster, on_host.drop_database)
         for node in cluster.nodes:
             node.stop_db()
 
@@ -250,6 +265,14 @@ class MongoDB:
             time.sleep(POLL_S)
         with replica_set.asked(node_named(cluster, names[0]).endpoint(PORT)) as driver:
             yield driver
+
+    def _at_primary(self, cluster: Cluster, do: Callable[[Driver], None]) -> None:
+        """Raises InfrastructureError."""
+        try:
+            with self.at_primary(cluster) as driver:
+                do(driver)
+        except pymongo.errors.PyMongoError as error:
+            raise InfrastructureError(f"the MongoDB that is there: {error}") from error
 
     def leave(self, cluster: Cluster, node: Node) -> None:
         """Depose the node if it leads, take it out of the configuration, stop it, remove its data."""

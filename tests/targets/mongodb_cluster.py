@@ -76,6 +76,12 @@ def target_for(workload: str, cluster: Cluster | None = None, **options: Any) ->
     return made
 
 
+def installed(workload: str, **options: Any) -> MongoDB:
+    """The target as a run would make it on a set that is there already."""
+    chosen = {**target_for(workload, **options).chosen, "installed": "yes"}
+    return MongoDB(image="", options=chosen, timeouts=USUAL, workload=workload)
+
+
 @contextlib.contextmanager
 def session(
     cluster: Cluster,

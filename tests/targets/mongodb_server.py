@@ -290,6 +290,16 @@ class Member:
             member.data.pop(command["drop"], None)
         return {"ok": 1.0}
 
+    def _listDatabases(self, command: Document) -> Document:
+        names = ["admin", *(["faultline"] if any(self.data.values()) else [])]
+        return {"ok": 1.0, "databases": [{"name": name} for name in names]}
+
+    def _dropDatabase(self, command: Document) -> Document:
+        self._must_lead()
+        for member in self.reaches:
+            member.data.clear()
+        return {"ok": 1.0}
+
     def _insert(self, command: Document) -> Document:
         documents = self._documents(command, command["insert"], writes=[each["_id"] for each in command["documents"]])
         for number, document in enumerate(command["documents"]):

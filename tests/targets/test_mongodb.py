@@ -21,7 +21,7 @@ from nemeses.base import Setting
 from targets.mongodb import replica_set
 from targets.mongodb.faults import Freeze, StepDown
 from targets.mongodb.target import MongoDB
-from tests.targets.mongodb_cluster import REFUSED, USUAL, cluster_of, session, target_for
+from tests.targets.mongodb_cluster import REFUSED, USUAL, cluster_of, installed, session, target_for
 from tests.targets.mongodb_server import ReplicaSet, drop_after, error
 
 pytestmark = pytest.mark.timeout(120)
@@ -339,10 +339,31 @@ class TestTheSet:
             node = cast(Any, cluster.nodes[0])
             assert node.database.argv[0] == "/opt/mongod" and "--bind_ip_all" not in node.database.argv
             assert node.database.argv[node.database.argv.index("--bind_ip") + 1] == node.address
-        with pytest.raises(UsageError, match="installed=no"):
-            MongoDB(
-                image="", options={**target_for("append").chosen, "installed": "yes"}, timeouts=USUAL, workload="append"
-            )
+
+    def test_a_set_that_is_there_is_used_under_its_own_name_and_loses_only_our_database(self) -> None:
+        with ReplicaSet() as members:
+            members.config["_id"] = "theirs"
+            cluster = cluster_of(members, "ssh")
+            target = installed("register")
+            target.start(cluster)
+            assert target.set_name == "theirs" and target.endpoint_of(members.members[1].host)[1]
+            assert not any(member.count("replSetInitiate") > (member.number == 0) for member in members.members)
+            MongoDB.workloads["register"].setup(target, cluster)
+            with session(cluster, "register") as mine:
+                mine.invoke(invoke("write", [1, 1]))
+            with pytest.raises(InfrastructureError, match="dropDatabase"):
+                installed("register").start(cluster)
+            target.stop(cluster)
+            assert not any(any(member.data.values()) for member in members.members)
+
+    def test_hosts_that_are_not_the_whole_set_are_refused(self) -> None:
+        with ReplicaSet() as members:
+            cluster = cluster_of(members, "ssh")
+            cast(Any, cluster).nodes = cluster.nodes[:2]
+            with pytest.raises(InfrastructureError, match=members.members[2].host):
+                installed("register").start(cluster)
+            with pytest.raises(UsageError, match="own settings"):
+                installed("register", election_timeout_ms=1000)
 
     def test_a_start_that_is_left_without_a_primary_says_so(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("targets.mongodb.target.START_TIMEOUT_S", 3.0)
