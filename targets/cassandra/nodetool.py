@@ -13,21 +13,44 @@ from nemeses.operation import Operation
 
 PLACES: Final = "/opt/cassandra/bin /opt/apache-cassandra-*/bin /usr/share/cassandra/bin /usr/sbin"
 """Where Cassandra's programs are on a host, if not on the PATH."""
-TIMEOUT_S: Final = 60.0
+TIMEOUT_S: Final = 180.0
+"""nodetool is a JVM of its own: on two very busy cores the least of its commands took 50 s."""
+REPAIR_TIMEOUT_S: Final = 90.0
 """A repair whose node leaves the ring meanwhile never ends."""
+RING_CHANGES: Final = "involved in cluster membership changes"
+PATIENCE_S: Final = 200.0
+"""Longer than a member usually takes to leave and join, less than a run waits for its faults to end."""
+AGAIN_S: Final = 5.0
 
 
 class Nodetool(Operation):
     """One nodetool command on one node, to its end."""
 
-    def __init__(self, kind: str, *command: str) -> None:
-        self.kind, self._command = kind, command
+    def __init__(self, kind: str, *command: str, timeout_s: float = TIMEOUT_S) -> None:
+        self.kind, self._command, self._timeout_s = kind, command, timeout_s
 
     def perform(self, setting: Setting, node: Node) -> dict[str, Any]:
         """Raises InfrastructureError, also where the node is down."""
         began = time.monotonic()
-        run(node, *self._command, timeout_s=TIMEOUT_S)
+        run(node, *self._command, timeout_s=self._timeout_s)
         return {"took_s": round(time.monotonic() - began, 3)}
+
+
+class Cleanup(Nodetool):
+    """Cassandra refuses it while its node has a part in a change of the ring. Then it is asked again later."""
+
+    def perform(self, setting: Setting, node: Node) -> dict[str, Any]:
+        """Raises InfrastructureError, also where the ring goes on changing."""
+        until_s = time.monotonic() + PATIENCE_S
+        refused = 0
+        while True:
+            try:
+                return super().perform(setting, node) | {"refused": refused}
+            except InfrastructureError as error:
+                if RING_CHANGES not in str(error) or time.monotonic() > until_s:
+                    raise
+            refused += 1
+            time.sleep(AGAIN_S)
 
 
 def program(node: Node) -> list[str]:
@@ -55,9 +78,9 @@ FLUSH: Final = Nodetool("flush", "flush")
 """Memtables go to disk."""
 COMPACT: Final = Nodetool("compact", "compact")
 """All files of each table become one."""
-REPAIR: Final = Nodetool("repair", "repair", "-full")
+REPAIR: Final = Nodetool("repair", "repair", "-full", timeout_s=REPAIR_TIMEOUT_S)
 """The node and its fellow replicas compare what they hold, and stream what differs."""
-CLEANUP: Final = Nodetool("cleanup", "cleanup")
+CLEANUP: Final = Cleanup("cleanup", "cleanup")
 """What lies outside the node's part of the ring is dropped from its files."""
 
 OPERATIONS: Final = (FLUSH, COMPACT, REPAIR, CLEANUP)

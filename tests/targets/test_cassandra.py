@@ -17,7 +17,7 @@ import pytest
 from cassandra import ConsistencyLevel
 
 from harness.errors import InfrastructureError
-from harness.nodes.base import Cluster
+from harness.nodes.base import Cluster, CommandFailed, Completed, Database
 from harness.nodes.docker import DockerCluster
 from harness.op import Op, invoke
 from harness.options import with_defaults
@@ -29,7 +29,7 @@ from nemeses.base import Setting
 from targets.cassandra import on_host
 from targets.cassandra.connection import HEADER, PORT, Clock
 from targets.cassandra.member import TOKENS, member, tokens
-from targets.cassandra.nodetool import OPERATIONS, run
+from targets.cassandra.nodetool import CLEANUP, COMPACT, OPERATIONS, run
 from targets.cassandra.sessions import SCHEMA_TIMEOUTS
 from targets.cassandra.target import Cassandra, ask
 from tests.e2e.runs import need_docker
@@ -519,6 +519,35 @@ def test_a_command_that_fails_says_why_in_a_line(cluster: Cluster) -> None:
     with pytest.raises(InfrastructureError, match=r"n1: nodetool flush nosuch ended with .*nosuch") as raised:
         run(cluster.nodes[0], "flush", "nosuch", timeout_s=60)
     assert len(str(raised.value)) < 400
+
+
+class Busy:
+    """A node where `nodetool` says in turn what it is given, and then nothing."""
+
+    name = "n1"
+    database = Database(image="cassandra", argv=[])
+
+    def __init__(self, *told: str) -> None:
+        self.told = list(told)
+
+    def db_run(self, *argv: str, timeout_s: float) -> Completed:
+        if self.told:
+            raise CommandFailed(self.name, argv, 2, self.told.pop(0))
+        return Completed(list(argv), "", "")
+
+
+def test_a_cleanup_that_is_refused_while_the_ring_changes_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As 5.0.9 says it; any other refusal is an error, and so is this one when time is up."""
+    monkeypatch.setattr("targets.cassandra.nodetool.AGAIN_S", 0.0)
+    setting: Any = None
+    refusal = "error: Node is involved in cluster membership changes. Not safe to run cleanup.\n-- StackTrace --"
+    assert CLEANUP.perform(setting, Busy(refusal, refusal))["refused"] == 2
+    for operation, said in [(CLEANUP, "error: Server is not initialized yet"), (COMPACT, refusal)]:
+        with pytest.raises(InfrastructureError, match="error: "):
+            operation.perform(setting, Busy(said))
+    monkeypatch.setattr("targets.cassandra.nodetool.PATIENCE_S", -1.0)
+    with pytest.raises(InfrastructureError, match="Not safe"):
+        CLEANUP.perform(setting, Busy(refusal))
 
 
 class Hosts:
