@@ -24,14 +24,21 @@ def _engine() -> None:
 
 
 def test_acknowledged_elements_outlive_a_member_that_leaves_and_joins(tmp_path: Path) -> None:
-    """The node comes back empty and fetches its data, while operators flush, compact, repair and clean up."""
+    """The node comes back empty and fetches its data, while operators flush, compact, repair and clean up.
+
+    None of these can be had on a node that is away, and a repair whose own node leaves never ends. So the seed is one
+    by which n4 leaves first, and each of the others is done elsewhere three times before it may meet n4.
+    """
+    faults = ("membership", "flush", "compact", "repair", "cleanup")
     ran = run(
         tmp_path,
         *CASSANDRA,
-        *("--workload", "set-final", "--faults", "membership,flush,compact,repair,cleanup", "--time", "40"),
+        *("--workload", "set-final", "--faults", ",".join(faults), "--time", "40", "--seed", "1089"),
         *("--nodes", "4", "--rate", "40", "--opts", "writes=quorum,reads=all"),
     )
-    assert_clean(ran, oks=100, fs=("add",), faults=("membership", "flush", "compact", "repair", "cleanup"))
+    first = {window.fault.kind: window.fault.nodes for window in reversed(ran.history.windows())}
+    assert {kind for kind in faults if first[kind] == ["n4"]} == {"membership"}, "draws have changed: find another seed"
+    assert_clean(ran, oks=100, fs=("add",), faults=faults)
 
 
 def test_batches_are_whole_in_the_end(tmp_path: Path) -> None:
