@@ -33,7 +33,9 @@ SOON_S = 5.0
 END_SESSIONS = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
     " WHERE application_name LIKE 'faultline-n%' AND application_name NOT LIKE 'faultline-{name}-%'"
+    " AND wait_event IS DISTINCT FROM 'SyncRep'"
 )
+"""Not those that wait for a standby, see `targets.postgres.target.END_BACKEND`; their clients leave at the deadline."""
 
 
 class Failover:
@@ -75,12 +77,7 @@ class Failover:
         if fence:
             replicated.leave_order(primary, replicated.WAIT)
             primary.agent.request("kill", timeout_s=20.0)
-        found = [role for role in replicated.roles_in(target, standbys) if not role.leads]
-        needed = _enough(setting)
-        if len(found) < needed:
-            raise InfrastructureError(
-                f"{len(found)} standbys answer, {needed} are needed to know what was acknowledged"
-            )
+        found = standbys_that_answer(target, standbys, _enough(setting))
         best = node_named(cluster, replicated.best_standby(found).name)
         if fence:
             replicated.leave_order(primary, best.address)
@@ -131,8 +128,11 @@ def _enough(setting: Setting) -> int:
     return replicated.enough_to_choose(setting.options.get("sync", "off"), len(setting.cluster.nodes))
 
 
-def _answers(target: Any, standbys: list[Node], needed: int) -> list[Role]:
-    """How far each standby's log reaches: of all of them, or of enough where the others don't answer soon."""
+def standbys_that_answer(target: Any, standbys: list[Node], needed: int) -> list[Role]:
+    """How far each standby's log reaches: of all of them, or of enough where the others don't answer soon.
+
+    Raises InfrastructureError where too few do.
+    """
     began = time.monotonic()
     while True:
         found = [role for role in replicated.roles_in(target, standbys) if not role.leads]

@@ -6,6 +6,15 @@ from harness.target import KnownIssue
 
 WRITE_SKEW = ("write-skew", "G2-item", "G2-item-realtime", "G2-item-process", "G2", "G2-realtime", "G2-process")
 LOST = ("lost-write", "not-durable", "lost-update", "lost-element")
+FORKS = (
+    "long-fork",
+    "G-nonadjacent",
+    "G-nonadjacent-item",
+    "G-nonadjacent-realtime",
+    "G-nonadjacent-item-realtime",
+    "G-nonadjacent-process",
+    "G-nonadjacent-item-process",
+)
 
 KNOWN_ISSUES: tuple[KnownIssue, ...] = (
     KnownIssue(
@@ -56,19 +65,11 @@ KNOWN_ISSUES: tuple[KnownIssue, ...] = (
         sentence=(
             "On the primary a commit becomes visible when its backend says so, on a standby in the order of the log."
             " Two readers, one on each, can disagree on which of two writes came first (long fork): snapshot isolation"
-            " holds on each server, not across them. Known since 2013, seen by Jepsen on 13.15 to 17.4."
+            " holds on each server, not across them. Known since 2013, seen by Jepsen on 13.15 to 17.4, by us on 18.6."
         ),
         link="https://jepsen.io/analyses/amazon-rds-for-postgresql-17.4",
         versions=(("9.0", ""),),
-        anomalies=(
-            "long-fork",
-            "G-nonadjacent",
-            "G-nonadjacent-item",
-            "G-nonadjacent-realtime",
-            "G-nonadjacent-item-realtime",
-            "G-nonadjacent-process",
-            "G-nonadjacent-item-process",
-        ),
+        anomalies=FORKS,
         options={"reads": "standby"},
     ),
     KnownIssue(
@@ -118,7 +119,7 @@ KNOWN_ISSUES: tuple[KnownIssue, ...] = (
         ),
         link="https://www.postgresql.org/docs/current/warm-standby-failover.html",
         versions=(("9.0", ""),),
-        anomalies=(*LOST, "split-brain", "stale-read"),
+        anomalies=(*LOST, *FORKS, "split-brain", "stale-read", "incompatible-order"),
         needs=("failover",),
         options={"fence": "no"},
     ),

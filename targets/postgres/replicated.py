@@ -31,6 +31,8 @@ HBA_TEXT = "local all all trust\nhost all all all trust\nhost replication all al
 ATTACH_TIMEOUT_S = 60.0
 PROMOTE_TIMEOUT_S = 30.0
 POLL_S = 0.1
+ANSWER_S = 20.0
+"""How long a server that is to be promoted may take to answer at all: on a busy machine longer than a handshake may."""
 WAIT = "wait"
 
 
@@ -148,18 +150,28 @@ def leave_order(node: Node, address: str) -> None:
     node.run("sh", "-c", 'printf %s "$1" > "$2.new" && mv "$2.new" "$2"', "order", address, order_path(node))
 
 
-def tell(target: Servers, node: Node, *statements: str, limit_s: float = 5.0) -> None:
-    """Have a server do something. Raises InfrastructureError for whatever goes wrong, or takes longer."""
-    try:
-        connection = target.connect(node, "faultline-operates")
+def tell(target: Servers, node: Node, *statements: str, limit_s: float = 5.0, answer_s: float = 0.0) -> None:
+    """Have a server do something. Raises InfrastructureError for whatever goes wrong, or takes longer.
+
+    answer_s: for how long connecting to it is tried.
+    """
+    until = time.monotonic() + answer_s
+    while True:
         try:
-            with bounded(connection, limit_s):
-                for statement in statements:
-                    connection.execute(statement)
-        finally:
-            connection.close()
-    except (CannotConnect, ServerError, ConnectionLost) as error:
+            connection = target.connect(node, "faultline-operates")
+            break
+        except CannotConnect as error:
+            if time.monotonic() >= until:
+                raise InfrastructureError(f"{node.name}: {error}") from error
+        time.sleep(POLL_S)
+    try:
+        with bounded(connection, limit_s):
+            for statement in statements:
+                connection.execute(statement)
+    except (ServerError, ConnectionLost) as error:
         raise InfrastructureError(f"{node.name}: {error}") from error
+    finally:
+        connection.close()
 
 
 def promote(target: Servers, node: Node) -> None:
@@ -168,13 +180,14 @@ def promote(target: Servers, node: Node) -> None:
     The checkpoint makes the new timeline known to pg_rewind.
     """
     node.run("rm", "-f", order_path(node))
-    tell(target, node, f"SELECT pg_promote(true, {PROMOTE_TIMEOUT_S:.0f})", limit_s=PROMOTE_TIMEOUT_S + 1)
+    ask = f"SELECT pg_promote(true, {PROMOTE_TIMEOUT_S:.0f})"
+    tell(target, node, ask, limit_s=PROMOTE_TIMEOUT_S + 1, answer_s=ANSWER_S)
     until = time.monotonic() + PROMOTE_TIMEOUT_S
     while not any(role.leads for role in roles_in(target, [node])):
         if time.monotonic() > until:
             raise InfrastructureError(f"{node.name} was promoted and does not lead")
         time.sleep(POLL_S)
-    tell(target, node, "CHECKPOINT", limit_s=PROMOTE_TIMEOUT_S)
+    tell(target, node, "CHECKPOINT", limit_s=PROMOTE_TIMEOUT_S, answer_s=ANSWER_S)
 
 
 def follow(target: Servers, node: Node, leader: Node) -> None:

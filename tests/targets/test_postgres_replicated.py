@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor as Pool
 from typing import Any
 
 import pytest
 
-from harness.errors import UsageError
+from harness.errors import InfrastructureError, UsageError
 from harness.judging import check, known_issues
 from harness.op import Op, invoke
 from harness.options import with_defaults
@@ -23,6 +24,8 @@ from harness.planning import Request, make_plan
 from harness.target import DidNotHappen, HasLeaders, HasReplicationLag, Timeouts, Unknown
 from harness.verdict import Anomaly, Verdict
 from targets.postgres import replicated
+from targets.postgres.connection import Connection, ConnectionLost, ServerError
+from targets.postgres.failover import END_SESSIONS, standbys_that_answer
 from targets.postgres.patroni import PATRONI_IMAGE, configuration
 from targets.postgres.roles import Role, newest_leader, role_of
 from targets.postgres.routing import connect_to_primary
@@ -229,6 +232,34 @@ class TestACommitThatWaits:
             assert element in session.invoke(invoke("read")).value
         session.close()
 
+    def test_a_failover_without_a_fence_ends_others_clients_but_not_those_that_wait(self, waiting: Server) -> None:
+        """Ended, a commit that waits would be shown to all, though no standby has it: it is not the failover's work."""
+
+        def of_node(name: str, *statements: str) -> Connection:
+            connection = waiting.target().connect(waiting.node, f"faultline-{name}-7")
+            for statement in statements:
+                connection.execute(statement)
+            return connection
+
+        def waits() -> bool:
+            asked = "SELECT wait_event FROM pg_stat_activity WHERE pid = $1::int"
+            return own.execute(asked, str(committing.backend_pid)).rows == [["SyncRep"]]
+
+        own, other = of_node("n1"), of_node("n2")
+        committing = of_node("n3", "BEGIN", "INSERT INTO elements VALUES (77)")
+        with Pool(1) as pool:
+            commit = pool.submit(committing.execute, "COMMIT")
+            assert eventually(waits, 30)
+            replicated.tell(waiting.target(), waiting.node, END_SESSIONS.format(name="n1"))
+            with pytest.raises((ServerError, ConnectionLost)):
+                other.execute("SELECT 1")
+            assert waits()
+            assert own.execute("SELECT 1 FROM elements WHERE id = 77").rows == []
+            committing.close()
+            with pytest.raises(ConnectionLost):
+                commit.result(30)
+        own.close()
+
     def test_a_commit_that_does_not_wait_is_not_cancelled(self) -> None:
         with running() as server:
             target = server.set_up("set", cancel_commit_ms=5000)
@@ -236,6 +267,23 @@ class TestACommitThatWaits:
             assert session.invoke(invoke("add", 1)).type == "ok"
             assert not session.connection.warnings
             session.close()
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[tuple[Server, Server]]:
+    """A primary and a hot standby that streams from it."""
+    with running() as primary, standby_of(primary) as standby:
+        yield primary, standby
+
+
+@contextlib.contextmanager
+def stopped(server: Server) -> Iterator[None]:
+    """It accepts connections and answers nothing."""
+    server.process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        server.process.send_signal(signal.SIGCONT)
 
 
 class TestRoles:
@@ -249,11 +297,30 @@ class TestRoles:
         with running() as server:
             target = server.target()
             assert [role.name for role in replicated.roles_in(target, [server.node])] == ["n1"]
-            server.process.send_signal(signal.SIGSTOP)
-            try:
+            with stopped(server):
                 assert replicated.roles_in(target, [server.node]) == []
-            finally:
-                server.process.send_signal(signal.SIGCONT)
+
+    def test_a_server_that_is_slow_to_answer_can_be_told_all_the_same(self, waiting: Server) -> None:
+        target = waiting.target()
+        target.timeouts = Timeouts(connect_s=0.3)
+        with stopped(waiting):
+            with pytest.raises(InfrastructureError, match="no handshake"):
+                replicated.tell(target, waiting.node, "SELECT 1")
+            again = threading.Timer(1.0, waiting.process.send_signal, [signal.SIGCONT])
+            again.start()
+            replicated.tell(target, waiting.node, "SELECT 1", answer_s=60)
+            again.join()
+
+    def test_a_failover_waits_for_a_standby_that_is_slow_to_answer(self, pair: tuple[Server, Server]) -> None:
+        target = pair[0].target()
+        target.timeouts = Timeouts(connect_s=0.3)
+        with stopped(pair[1]):
+            assert replicated.roles_in(target, [pair[1].node]) == []
+            again = threading.Timer(1.0, pair[1].process.send_signal, [signal.SIGCONT])
+            again.start()
+            [role] = standbys_that_answer(target, [pair[1].node], 1)
+            again.join()
+        assert role.name == "n2" and not role.leads and role.replayed > 0
 
     def test_the_own_server_is_taken_if_it_leads(self, waiting: Server) -> None:
         target = waiting.target()
@@ -264,13 +331,6 @@ class TestRoles:
     def test_a_target_can_be_asked(self) -> None:
         target = Postgres(image="", options=with_defaults(Postgres.options, {}), timeouts=Timeouts(), workload="append")
         assert isinstance(target, HasLeaders) and isinstance(target, HasReplicationLag)
-
-
-@pytest.fixture(scope="module")
-def pair() -> Iterator[tuple[Server, Server]]:
-    """A primary and a hot standby that streams from it."""
-    with running() as primary, standby_of(primary) as standby:
-        yield primary, standby
 
 
 class TestLocalReads:
@@ -333,12 +393,8 @@ class TestLocalReads:
     def test_what_the_own_server_does_not_answer_is_not_read(self, pair: tuple[Server, Server]) -> None:
         with contextlib.closing(self.opened(pair, "set")) as session:
             session.invoke(invoke("add", 5))
-            pair[1].process.send_signal(signal.SIGSTOP)
-            try:
-                with pytest.raises(DidNotHappen, match="own server did not answer") as raised:
-                    session.invoke(invoke("local-read"))
-            finally:
-                pair[1].process.send_signal(signal.SIGCONT)
+            with stopped(pair[1]), pytest.raises(DidNotHappen, match="own server did not answer") as raised:
+                session.invoke(invoke("local-read"))
             assert not raised.value.lost
             assert session.invoke(invoke("read")).value == [5], "the session with the primary goes on"
 
