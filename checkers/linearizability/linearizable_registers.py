@@ -163,6 +163,6 @@ class _Register(Trouble):
         """See Trouble."""
         alone, history = self._alone, self._registers.history
         number = int(np.searchsorted(alone.invoked, stuck.place))
-        places = alone.invoked[register_shrink.needed(alone, slice(0, len(alone.kind)), number)]
+        places = alone.invoked[register_shrink.needed(alone, number)]
         ends = history.pair[places]
         return history.index[np.where(ends < 0, places, ends)].tolist()

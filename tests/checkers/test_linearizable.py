@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from checkers.linearizability import register_anomalies
@@ -87,6 +87,7 @@ def register_histories(draw: st.DrawFn) -> list[tuple[Any, ...]]:
     return records
 
 
+@settings(deadline=None)
 @given(register_histories())
 def test_agrees_with_the_definition_and_names_only_what_is_proven(records: list[tuple[Any, ...]]) -> None:
     recorded = history(*records)

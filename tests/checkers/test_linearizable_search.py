@@ -6,7 +6,7 @@ operations, chains of cas and impossible reads are common; the oracle tries ever
 
 from __future__ import annotations
 
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from checkers.linearizability.linearizable_model import NEVER, Budget, Operation
@@ -46,12 +46,14 @@ def run(operations: list[Operation], uses: Uses) -> bool | None:
     return _Search(Register(), Register().needed(operations), uses, budget()).run().linearizable
 
 
+@settings(deadline=None)
 @given(registers())
 @example([Operation(("write", 1), 0), Operation(("read", 1), 1, 2), Operation(("read", None), 3, 4)])
 def test_agrees_with_the_definition(operations: list[Operation]) -> None:
     assert search(Register(), operations, budget()).linearizable is linearizable(Register(), operations)
 
 
+@settings(deadline=None)
 @given(registers())
 def test_each_search_is_sound_on_its_own(operations: list[Operation]) -> None:
     expected = linearizable(Register(), operations)
@@ -63,6 +65,7 @@ def test_each_search_is_sound_on_its_own(operations: list[Operation]) -> None:
             assert expected
 
 
+@settings(deadline=None)
 @given(registers())
 def test_the_prefix_before_the_stuck_operation_is_linearizable(operations: list[Operation]) -> None:
     outcome = _Search(Register(), operations, EXACT, budget()).run()
