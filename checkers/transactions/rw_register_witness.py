@@ -28,7 +28,7 @@ import numpy as np
 
 from checkers.transactions.rw_register_versions import Versions
 from checkers.transactions.txn_columns import TxnColumns
-from harness.compiled import kernel, kernel_part
+from harness.compiled import kernel
 
 NEVER = 2**62
 TRIED_AGAIN_MAX = 4
@@ -75,27 +75,42 @@ def find_witness(
     clock = threading.Timer(max(0.0, deadline - time.monotonic()), stop.fill, (1,))
     clock.daemon = True
     clock.start()
-    serial = _execute(
+    count, rows = len(columns), len(versions.read_start) - 1
+    # each lesson turns somebody back
+    most_learnt = len(first) + UNDONE_MAX * len(ends) + 10_000
+    known = key, seen, written, versions.previous, versions.start, versions.writer, versions.read_start
+    reader = txn32[versions.read]
+    last, late, base = completed.copy(), np.full(rows, -1, np.int64), np.full(rows, -1, np.int64)
+    _limits(*known, reader, invoked.copy(), last, late, base)
+    learnt = np.empty((2, most_learnt), np.int64)
+    learnt[0, : len(first)] = first
+    serial = np.empty(len(ends), np.int64)
+    done = _execute(
         start,
-        key,
-        seen,
-        written,
-        versions.previous,
-        versions.start,
-        versions.writer,
-        versions.read_start,
-        txn32[versions.read],
+        *known,
+        reader,
         invoked,
         completed,
+        last,
+        late,
+        base,
         ends,
-        keys,
-        UNDONE_MAX * len(ends) + 10_000,
-        np.ascontiguousarray(first, np.int64),
+        most_learnt - len(first),
         np.ascontiguousarray(second, np.int64),
         stop,
+        *np.empty((2, keys), np.int64),
+        np.empty(len(key), np.int64),
+        np.zeros(count, np.int8),
+        *np.full((5, count), -1, np.int64),
+        *np.empty((3, count + 1), np.int64),
+        *learnt,
+        np.zeros(most_learnt, np.int8),
+        serial,
     )
     clock.cancel()
-    odd = _replay(serial, start, key, seen, written, versions.start, invoked, completed, keys)
+    serial, odd = serial[:done], np.empty(done, np.int64)
+    current = versions.start[:-1] + np.arange(keys)
+    odd = odd[: _replay(serial, start, key, seen, written, invoked, completed, current, odd)]
     return Witness(serial, len(odd) == 0 and len(serial) == len(ends), odd)
 
 
@@ -112,11 +127,14 @@ def _spans(columns: TxnColumns) -> tuple[np.ndarray, np.ndarray]:
     return np.minimum(invoked, completed), completed
 
 
-@kernel_part
-def _limits(start, key, seen, written, previous, version_start, writer, read_start, reader, invoked, completed, keys):
-    """last: by when each transaction is done. late: until when each version is still read, or built upon."""
-    last = completed.copy()
-    first = invoked.copy()
+@kernel
+def _limits(key, seen, written, previous, version_start, writer, read_start, reader, first, last, late, base):
+    """By when each transaction is done, into last; until when each version is still read, or built upon, into late.
+
+    first, last: int64[n], when transactions begin and end. base: the version that each was built upon. late, base:
+    int64[rows], all -1.
+    """
+    keys = len(version_start) - 1
     for _ in range(2):
         for back in range(keys):
             k = keys - 1 - back
@@ -128,8 +146,6 @@ def _limits(start, key, seen, written, previous, version_start, writer, read_sta
                         last[w] = last[r]
                     if first[w] > first[r]:
                         first[r] = first[w]
-    late = np.full(len(read_start) - 1, -1, np.int64)
-    base = np.full(len(read_start) - 1, -1, np.int64)
     for mop in range(len(key)):
         if written[mop] < 0:
             continue
@@ -151,7 +167,6 @@ def _limits(start, key, seen, written, previous, version_start, writer, read_sta
                 under = base[row]
                 if under >= 0 and late[row] > late[under]:
                     late[under] = late[row]
-    return last, late, base
 
 
 @kernel
@@ -167,40 +182,42 @@ def _execute(
     reader,
     invoked,
     completed,
+    last,
+    late,
+    base,
     ends,
-    keys,
     budget,
-    first,
     second,
     stop,
+    current,
+    pending,
+    before,
+    done,
+    place_of,
+    asked_by,
+    asked_over,
+    turn_of,
+    learnt_first,
+    stack,
+    blamed,
+    by_learnt,
+    learnt,
+    learnt_next,
+    given_up,
+    serial,
 ):
-    n = len(invoked)
-    last, late, base = _limits(
-        start, key, seen, written, previous, version_start, writer, read_start, reader, invoked, completed, keys
-    )
-    current = np.empty(keys, np.int64)
-    pending = np.empty(keys, np.int64)
-    for k in range(keys):
+    """Execute the transactions into serial; how many.
+
+    budget: how often somebody may be turned back. learnt: int64[], room for as many lessons and those that are known:
+    who comes before `second`. Room to work in: current, pending: int64[keys]; before: int64[m]; done: int8[n], 0;
+    place_of to learnt_first: int64[n], -1; stack, blamed, by_learnt: int64[n + 1]; learnt_next, given_up (0) as learnt.
+    """
+    for k in range(len(current)):
         current[k] = version_start[k] + k
         pending[k] = version_start[k]
-    before = np.empty(len(key), np.int64)
-    done = np.zeros(n, np.int8)
-    place_of = np.zeros(n, np.int64)
-    asked_by = np.full(n, -1, np.int64)
-    asked_over = np.full(n, -1, np.int64)
-    turn_of = np.zeros(n, np.int64)
-    stack = np.empty(n + 1, np.int64)
-    blamed = np.empty(n + 1, np.int64)
-    serial = np.empty(len(ends), np.int64)
     count = 0
-    learnt_first = np.full(n, -1, np.int64)
-    learnt_next = np.empty(64 + len(first), np.int64)
-    learnt = np.empty(64 + len(first), np.int64)
-    given_up = np.zeros(64 + len(first), np.int8)
-    by_learnt = np.empty(n + 1, np.int64)
-    learnt_count = len(first)
-    for at in range(len(first)):
-        learnt[at] = first[at]
+    learnt_count = len(second)
+    for at in range(len(second)):
         learnt_next[at] = learnt_first[second[at]]
         learnt_first[second[at]] = at
     turn = 0
@@ -216,7 +233,7 @@ def _execute(
         back = -1
         while depth >= 0 and back < 0:
             if stop[0] != 0:
-                return serial[:count]
+                return count
             t = stack[depth]
             need = -1
             blame = -1
@@ -321,15 +338,6 @@ def _execute(
                     back = best_over
                     continue
                 if best >= 0:
-                    if learnt_count == len(learnt):
-                        more_learnt = np.empty(2 * learnt_count, np.int64)
-                        more_next = np.empty(2 * learnt_count, np.int64)
-                        more_given_up = np.zeros(2 * learnt_count, np.int8)
-                        for i in range(learnt_count):
-                            more_learnt[i] = learnt[i]
-                            more_next[i] = learnt_next[i]
-                            more_given_up[i] = given_up[i]
-                        learnt, learnt_next, given_up = more_learnt, more_next, more_given_up
                     learnt[learnt_count] = best
                     learnt_next[learnt_count] = learnt_first[best_over]
                     learnt_first[best_over] = learnt_count
@@ -370,16 +378,12 @@ def _execute(
                         if written[mop] - k - 1 < pending[k]:
                             pending[k] = written[mop] - k - 1
                 done[t] = 0
-    return serial[:count]
+    return count
 
 
 @kernel
-def _replay(serial, start, key, seen, written, version_start, invoked, completed, keys):
-    """The transactions that an order does not explain."""
-    current = np.empty(keys, np.int64)
-    for k in range(keys):
-        current[k] = version_start[k] + k
-    odd = np.empty(len(serial), np.int64)
+def _replay(serial, start, key, seen, written, invoked, completed, current, odd):
+    """The transactions that an order does not explain, into odd; how many. current: of each key its first version."""
     count = 0
     begun = np.int64(-1)
     for i in range(len(serial)):
@@ -396,4 +400,4 @@ def _replay(serial, start, key, seen, written, version_start, invoked, completed
         if wrong:
             odd[count] = t
             count += 1
-    return odd[:count]
+    return count
