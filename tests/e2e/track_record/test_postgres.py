@@ -68,6 +68,12 @@ def failed_over(ran: Ran) -> bool:
     return any((leader["term"] or 0) >= 2 for place in polls for leader in history.value[place] or ())
 
 
+def asked_for_their_own_copy(ran: Ran) -> set[str | None]:
+    """The nodes that answered local reads."""
+    ops = (ran.history.op(place) for place in range(len(ran.history)))
+    return {op.node for op in ops if (op.f, op.type) == ("local-read", "ok")}
+
+
 class Replicated:
     """Rows on a primary with two standbys, each in a pod."""
 
@@ -90,9 +96,11 @@ class TestP3LostWritesOfAnAsynchronousPrimary(Replicated):
         assert "known issue" in ran.output
 
     def test_clean(self, tmp_path: Path) -> None:
-        ran = run(tmp_path, *self.common, "--opts", f"{self.failover},sync=on")
+        ran = run(tmp_path, *self.common, "--opts", f"{self.failover},sync=on,final=converge")
         assert_clean(ran, oks=100, fs=("add",), faults=("failover",))
         assert failed_over(ran)
+        assert asked_for_their_own_copy(ran) == {"n1", "n2", "n3"}
+        assert "agreed_within_s" in ran.verdict["checkers"]["convergence"]["stats"]
 
 
 @pytest.mark.docker
@@ -157,6 +165,22 @@ class TestP6StaleReadsOnAStandby(Replicated):
     def test_clean(self, tmp_path: Path) -> None:
         ran = run(tmp_path, *self.common, "--time", "10", "--opts", f"{self.options},reads=primary")
         assert_clean(ran, oks=200, fs=("read", "write", "cas"), faults=("partition",))
+
+
+@pytest.mark.docker
+class TestP6LongForkOfAStandbyAndItsPrimary(Replicated):
+    common = ("--target", "postgres", "--workload", "long-fork", "--faults", "none", "--concurrency", "40")
+    options = "topology=replicated,sync=on,group-size=12,read-percent=70"
+
+    def test_dirty(self, tmp_path: Path) -> None:
+        ran = run(tmp_path, *self.common, "--time", "40", "--opts", f"{self.options},reads=standby")
+        assert ran.code == 1
+        assert_found(ran, "long-fork")
+        assert "known issue" in ran.output
+
+    def test_clean(self, tmp_path: Path) -> None:
+        ran = run(tmp_path, *self.common, "--time", "15", "--opts", f"{self.options},reads=primary")
+        assert_clean(ran, oks=300, fs=("read", "write"))
 
 
 class TestP8WriteSkewAtSerializable:
