@@ -24,7 +24,7 @@ DATA_ON_NODE: Final = "/faultline/data"
 """The same, as the node's agent sees it."""
 TOKENS: Final = 4
 """How many parts of the ring a node has."""
-LEAVE_TIMEOUT_S: Final = 120.0
+LEAVE_TIMEOUT_S: Final = 200.0
 JVM_OPTIONS: Final = (
     "-Dcassandra.ring_delay_ms=3000 -Dcassandra.skip_wait_for_gossip_to_settle=0"
     " -XX:TieredStopAtLevel=1 -XX:-UseG1GC -XX:+UseSerialGC"
