@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from checkers.transactions.dependency_graph import PASS, RW
+from checkers.transactions.dependency_graph import PASS, PROCESS, REALTIME, RW, WR
 from harness.compiled import kernel
+from harness.history import OK
 
 SELF = 6
 DONE = 2**31 - 1
@@ -444,38 +445,134 @@ def shortest_cycles(
 
 
 @kernel
-def classes(bounds, edges, source, target, kind, txns):
-    """For each closed walk of edges: (rw edges, whether two of them are in a row, kinds as bits, visits none twice)."""
-    walks = len(bounds) - 1
-    against = np.zeros(walks, np.int64)
-    adjacent = np.zeros(walks, np.bool_)
-    kinds = np.zeros(walks, np.int64)
-    simple = np.ones(walks, np.bool_)
+def cycles_of(
+    best,
+    path_start,
+    path,
+    before,
+    onward,
+    edge_of,
+    writes_alone,
+    first,
+    source,
+    target,
+    kind,
+    txns,
+    names,
+    status,
+    process,
+    began,
+    completed,
+):
+    """The closed walks that `shortest_cycles` found, as cycles that visit no transaction twice.
+
+    Walk g is before[best[g]] (if there is `before`), onward[best[g]] and its path; edge_of: the edges of `source`,
+    `target` and `kind` that these rows stand for, -1 for none. A step leads from a transaction to the next one, and may
+    go through virtual nodes. A step that only clients or realtime prove is one of ww or wr if there is such an edge too
+    (with `writes_alone`, of ww), or else of the session if it is in one.
+    Returns (group, class, start, opens, closes, how): the walk and the class (kind, and 5 times the strength) of each
+    cycle; its steps are start[i] : start[i + 1], each with its first and last edge and its kind.
+    """
+    groups = len(best)
+    longest = 0
+    found = 0
+    for group in range(groups):
+        if best[group] >= 0:
+            found += 1
+            longest = max(longest, path_start[group + 1] - path_start[group] + 2)
+    walk = np.empty(longest, np.int64)
     seen = np.full(txns, -1, np.int64)
-    for walk in range(walks):
-        begin, end = bounds[walk], bounds[walk + 1]
-        turn = begin
-        while turn < end and source[edges[turn]] >= txns:
-            turn += 1
-        last = -1
-        opening = -1
-        fresh = -1
-        for i in range(end - begin):
-            edge = edges[begin + (turn - begin + i) % (end - begin)]
+    seen_at = np.empty(txns, np.int64)
+    run = 0
+    room = len(path) + 2 * groups
+    opens = np.empty(room, np.int64)
+    closes = np.empty(room, np.int64)
+    how = np.empty(room, np.int8)
+    whose = np.empty(found, np.int64)
+    classes = np.empty(found, np.int8)
+    start = np.zeros(found + 1, np.int64)
+    count = 0
+    for group in range(groups):
+        if best[group] < 0:
+            continue
+        length = 0
+        turn = -1
+        begin = path_start[group]
+        for i in range(-2, path_start[group + 1] - begin):
+            if i == -2:
+                row = before[best[group]] if len(before) else -1
+            else:
+                row = onward[best[group]] if i == -1 else path[begin + i]
+            edge = edge_of[row] if row >= 0 else -1
+            if edge >= 0:
+                if turn < 0 and source[edge] < txns:
+                    turn = length
+                walk[length] = edge
+                length += 1
+        # steps between transactions
+        low = high = start[count]
+        for i in range(length):
+            edge = walk[(turn + i) % length]
             if source[edge] < txns:
-                fresh = kind[edge]
-                if seen[source[edge]] == walk:
-                    simple[walk] = False
-                seen[source[edge]] = walk
+                opens[high] = edge
             if target[edge] < txns:
-                if fresh == RW:
-                    against[walk] += 1
-                    if last == RW:
-                        adjacent[walk] = True
-                kinds[walk] |= 1 << fresh
-                if opening < 0:
-                    opening = fresh
-                last = fresh
-        if opening == RW and last == RW and against[walk] > 1:
-            adjacent[walk] = True
-    return against, adjacent, kinds, simple
+                closes[high] = edge
+                high += 1
+        # leave out detours, but none between two rw that it keeps apart
+        i = low
+        run += 1
+        while i < high:
+            node = source[opens[i]]
+            if seen[node] != run:
+                seen[node] = run
+                seen_at[node] = i
+                i += 1
+                continue
+            again = seen_at[node]
+            if kind[opens[again]] == RW and kind[opens[i - 1]] == RW:
+                for other in range(i, high):
+                    opens[again + other - i] = opens[other]
+                    closes[again + other - i] = closes[other]
+                high -= i - again
+            else:
+                for other in range(again, i):
+                    opens[low + other - again] = opens[other]
+                    closes[low + other - again] = closes[other]
+                high = low + i - again
+            i = low
+            run += 1
+        kinds = 0
+        against = 0
+        adjacent = False
+        for i in range(low, high):
+            how[i] = kind[opens[i]]
+            if how[i] >= PROCESS:
+                node, other = source[opens[i]], target[closes[i]]
+                for edge in range(first[node], first[node + 1]):
+                    if kind[edge] >= (WR if writes_alone else RW):
+                        break
+                    if target[edge] == other:
+                        opens[i] = closes[i] = edge
+                        how[i] = kind[edge]
+                        break
+                early, late = names[node], names[other]
+                same_client = process[early] == process[late] and status[early] == OK
+                if how[i] == REALTIME and same_client and completed[early] < began[late]:
+                    how[i] = PROCESS
+            kinds |= 1 << how[i]
+            if how[i] == RW:
+                against += 1
+                if i > low and how[i - 1] == RW:
+                    adjacent = True
+        if against > 1 and how[low] == RW and how[high - 1] == RW:
+            adjacent = True
+        if against == 0:
+            own = 1 if kinds >> WR & 1 else 0
+        else:
+            own = 2 if against == 1 else 4 if adjacent else 3
+        strength = 2 if kinds >> REALTIME & 1 else 1 if kinds >> PROCESS & 1 else 0
+        whose[count] = group
+        classes[count] = own + 5 * strength
+        count += 1
+        start[count] = high
+    return whose, classes, start, opens, closes, how

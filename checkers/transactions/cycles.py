@@ -31,7 +31,7 @@ import numpy as np
 from checkers.transactions.cycle_kernels import (
     SELF,
     candidates,
-    classes,
+    cycles_of,
     refine,
     rw_in_a_row,
     shortest_cycles,
@@ -48,13 +48,11 @@ from checkers.transactions.cycle_kinds import (
     CycleKind,
     Step,
     Timing,
-    classify,
     name_of,
-    simple_part,
 )
 from checkers.transactions.cycle_pairs import BY_SESSION, find_pairs
 from checkers.transactions.dependency_graph import PASS, PROCESS, REALTIME, RW, WR, WW, Graph
-from checkers.transactions.knots import Knots, knots_of, step_of, steps_of
+from checkers.transactions.knots import Knots, knots_of, step_of
 
 EDGES_LOOKED_AT_MIN = 2_000_000
 """For one kind, in all components together, beside a few times their edges: about 20 ms."""
@@ -120,15 +118,21 @@ class _Part:
 
 
 @dataclass(frozen=True)
-class _Walks:
-    """w closed walks. edges of the knots, those of walk i are edge[start[i] : start[i + 1]]; the component and length
-    of each. given_up: the budget ended a search without a result.
+class _Cycles:
+    """c cycles. component: int64[c]. type: int8[c], kind + 5 * strength. Cycle i has the steps start[i] : start[i + 1]:
+    the knots' edges that each opens and closes with, and its kind.
+
+    tried: the components where there is a walk, be it a cycle of another type. given_up: the budget ended a search
+    without a result.
     """
 
-    start: np.ndarray
-    edge: np.ndarray
     component: np.ndarray
-    length: np.ndarray
+    type: np.ndarray
+    start: np.ndarray
+    opens: np.ndarray
+    closes: np.ndarray
+    how: np.ndarray
+    tried: np.ndarray
     given_up: bool
 
 
@@ -214,8 +218,10 @@ class _Finder:
             return
         skip = self._report_pairs(kind, strength, part) | part.holding(self._done[kind])
         edges, bounds, component = self._candidates(self._flat, part, needed, skip)
-        walks = self._shortest(self._flat, part, part.allowed, edges, bounds, component, self._no_rank)
-        self._take(walks, kind, strength)
+        cycles = self._shortest(
+            self._flat, part, part.allowed, edges, bounds, component, self._no_rank, writes_alone=kind == G0
+        )
+        self._take(cycles, kind, strength)
         self._done[kind] |= part.spread(self._with_edge(part, needed))
 
     def _start_commit(self, strength: int, whole: _Part, lenient: _Part) -> _Part:
@@ -226,12 +232,12 @@ class _Finder:
             return starts
         single = self._report_pairs(SINGLE, strength, starts) | starts.holding(self._done[SINGLE])
         places, bounds, component = self._candidates(self._split, lenient, RW, single)
-        walks = self._shortest(
+        cycles = self._shortest(
             self._flat, whole, whole.allowed & ~(1 << RW), self._split.edge[places], bounds, component, self._rank
         )
-        self._take(walks, SINGLE, strength)
-        single[walks.component] = True
-        if walks.given_up:
+        self._take(cycles, SINGLE, strength)
+        single[cycles.tried] = True
+        if cycles.given_up:
             self._search.open_types[name_of(SINGLE, strength)] = (
                 f"a knot of dependencies was too large to look for every {name_of(SINGLE, strength)}: "
                 f"it is named {name_of(NONADJACENT, strength)}"
@@ -247,16 +253,14 @@ class _Finder:
         several = np.diff(bounds) > 1
         own = several & ~single[component]
         few, few_bounds = _first_of_each(places, bounds, own, TRIED_PER_COMPONENT_MAX)
-        walks = self._shortest(
-            self._split, lenient, lenient.allowed, few, few_bounds, component[own], self._no_rank, is_split=True
-        )
-        found[self._take(walks, NONADJACENT, strength, also=SINGLE)] = True
+        cycles = self._shortest(self._split, lenient, lenient.allowed, few, few_bounds, component[own], self._no_rank)
+        found[self._take(cycles, NONADJACENT, strength, also=SINGLE)] = True
         left = np.zeros(len(component), bool)
         left[several] = ~found[component[several]]
         tries, tries_bounds = _first_of_each(places, bounds, left, TRIED_PER_COMPONENT_MAX)
         whose = np.repeat(component[left], np.diff(tries_bounds))
         first = np.argsort(~own[left].repeat(np.diff(tries_bounds)), kind="stable")[:TRIED_MAX]
-        walks = self._shortest(
+        cycles = self._shortest(
             self._split,
             lenient,
             lenient.allowed,
@@ -265,9 +269,8 @@ class _Finder:
             whose[first],
             self._no_rank,
             in_passing=True,
-            is_split=True,
         )
-        found[self._take(walks, NONADJACENT, strength, once=True)] = True
+        found[self._take(cycles, NONADJACENT, strength, once=True)] = True
         self._done[NONADJACENT] |= starts.spread(found)
 
     def _all_edges(self, strength: int, whole: _Part, starts: _Part) -> None:
@@ -277,8 +280,8 @@ class _Finder:
         skip = self._report_pairs(G2, strength, whole) | whole.holding(self._done[G2])
         mixed = whole.holding(starts.label >= 0)
         edges, bounds, component = self._candidates(self._flat, whole, RW, skip | mixed)
-        walks = self._shortest(self._flat, whole, whole.allowed, edges, bounds, component, self._no_rank)
-        self._take(walks, G2, strength)
+        cycles = self._shortest(self._flat, whole, whole.allowed, edges, bounds, component, self._no_rank)
+        self._take(cycles, G2, strength)
         flat = self._flat
         if np.any(mixed & ~skip):
             there, onward = rw_in_a_row(
@@ -293,7 +296,7 @@ class _Finder:
                 TRIED_PER_COMPONENT_MAX,
             )
             there, onward = there[:TRIED_MAX], onward[:TRIED_MAX]
-            walks = self._shortest(
+            cycles = self._shortest(
                 flat,
                 whole,
                 whole.allowed,
@@ -304,10 +307,10 @@ class _Finder:
                 in_passing=True,
                 before=there,
             )
-            self._take(walks, G2, strength, once=True)
+            self._take(cycles, G2, strength, once=True)
         self._done[G2] |= whole.spread(self._with_edge(whole, RW))
 
-    # --- walks
+    # --- cycles
 
     def _candidates(
         self, rows: _Rows, part: _Part, wanted: int, skip: np.ndarray
@@ -329,15 +332,17 @@ class _Finder:
         rank: np.ndarray,
         *,
         in_passing: bool = False,
-        is_split: bool = False,
         before: np.ndarray | None = None,
-    ) -> _Walks:
+        writes_alone: bool = False,
+    ) -> _Cycles:
         """For each group of edges the shortest closed walk through one of them; with `before`, through both."""
+        knots, timing = self._knots, self._timing
         if not len(edges):
             none = np.empty(0, np.int64)
-            return _Walks(np.zeros(1, np.int64), none, none, none, False)
+            return _Cycles(none, none, none, none, none, none, none, given_up=False)
         budget = self._effort * (EDGES_LOOKED_AT_MIN + 2 * len(rows.target))
-        best, path_start, path, length, whole = shortest_cycles(
+        begins = rows.source[edges if before is None else before].astype(np.int64)
+        best, path_start, path, _, whole = shortest_cycles(
             rows.first,
             rows.target,
             rows.kind,
@@ -346,65 +351,62 @@ class _Finder:
             part.label,
             rank,
             rows.target[edges].astype(np.int64),
-            rows.source[edges if before is None else before].astype(np.int64),
-            np.ascontiguousarray(bounds, np.int64),
+            begins,
+            bounds,
             EDGES_LOOKED_AT_IN_PASSING_MAX if in_passing else budget // 4,
             budget,
             EDGES_LOOKED_AT_IN_PASSING_MAX // 8 if in_passing else EDGES_LOOKED_AT_IN_PASSING_MAX,
         )
-        hit = np.flatnonzero(best >= 0)
-        own = [edges[best[hit]]] if before is None else [before[best[hit]], edges[best[hit]]]
-        edge, start = _joined_rows(own, path, path_start, hit)
-        if is_split:
-            edge, start = _without_gaps(rows.edge[edge], start)
-        return _Walks(start, edge, component[hit], length[hit] + len(own), bool(np.any((best < 0) & ~whole)))
+        whose, type_, start, opens, closes, how = cycles_of(
+            best,
+            path_start,
+            path,
+            edges[:0] if before is None else before,
+            edges,
+            rows.edge,
+            writes_alone,
+            knots.first,
+            knots.source,
+            knots.target,
+            knots.kind,
+            knots.txns,
+            knots.names,
+            timing.status,
+            timing.process,
+            timing.began,
+            timing.completed,
+        )
+        given_up = bool(np.any((best < 0) & ~whole))
+        return _Cycles(component[whose], type_, start, opens, closes, how, component[best >= 0], given_up)
 
     def _take(
-        self, walks: _Walks, kind: int, strength: int, *, also: int | None = None, once: bool = False
+        self, cycles: _Cycles, kind: int, strength: int, *, also: int | None = None, once: bool = False
     ) -> np.ndarray:
-        """Report the walks that are cycles of a type, or become such by leaving out detours; their components.
+        """Report the cycles of a type; their components.
 
-        also: another kind that is reported where a walk turns out to be one. once: one walk for each component.
+        also: another kind that is reported too. once: one cycle for each component.
         """
-        knots = self._knots
-        if not len(walks.component):
-            return walks.component
-        against, adjacent, kinds, simple = classes(
-            walks.start, walks.edge, knots.source, knots.target, knots.kind, knots.txns
-        )
-        strengths = np.where(kinds & 1 << REALTIME, 2, np.where(kinds & 1 << PROCESS, 1, 0))
-        found_kind = np.select(
-            [against == 0, against == 1, adjacent],
-            [np.where(kinds & 1 << WR, G1C, G0), SINGLE, G2],
-            NONADJACENT,
-        )
-        good = simple & (found_kind == kind) & (strengths == strength)
-        taken = np.zeros(int(walks.component.max()) + 1, bool)
-        name = name_of(kind, strength)
-        room = 4 * self._limit - (len(self._search.kinds[name].cycles) if name in self._search.kinds else 0)
-        tried = 0
-        for i in np.lexsort((walks.length, ~good)).tolist():
-            component = int(walks.component[i])
-            if once and taken[component]:
-                continue
-            if good[i] and room <= 0:
-                self._entry(kind, strength).count += 1
-                taken[component] = True
-                continue
-            tried += 1
-            if tried > TRIED_MAX + 4 * self._limit:
-                break
-            steps = steps_of(self._knots, walks.edge[walks.start[i] : walks.start[i + 1]])
-            simple_cycle = simple_part(steps)
-            cycle = self._presume_less(simple_cycle)
-            if kind == G0 and classify(cycle)[0] != G0:
-                cycle = simple_cycle  # a G1c does not say that sessions were broken among the writes alone
-            type_ = classify(cycle)
-            if type_ == (kind, strength) or type_ == (also, strength):
-                self._report(cycle)
-                room -= 1
-                taken[component] = True
-        return np.flatnonzero(taken)
+        length = np.diff(cycles.start)
+        wanted = [own + 5 * strength for own in (kind, also) if own is not None]
+        chosen = np.flatnonzero(np.isin(cycles.type, wanted))
+        chosen = chosen[np.argsort(length[chosen], kind="stable")]
+        if once:
+            chosen = chosen[np.sort(np.unique(cycles.component[chosen], return_index=True)[1])]
+        for type_ in wanted:
+            own = chosen[cycles.type[chosen] == type_]
+            if len(own):
+                entry = self._entry(type_ % 5, strength)
+                entry.count += len(own)
+                entry.cycles += [self._cycle(cycles, i) for i in own[: self._limit].tolist()]
+        return cycles.component[chosen]
+
+    def _cycle(self, cycles: _Cycles, i: int) -> Cycle:
+        """One cycle with the graph's own numbers."""
+        knots, own = self._knots, slice(cycles.start[i], cycles.start[i + 1])
+        opens, closes = cycles.opens[own], cycles.closes[own]
+        ends = knots.names[knots.source[opens]], knots.names[knots.target[closes]]
+        columns = (*ends, cycles.how[own], knots.source_mop[opens], knots.target_mop[closes])
+        return [Step(*parts) for parts in zip(*(column.tolist() for column in columns), strict=True)]
 
     def _with_edge(self, part: _Part, kind: int) -> np.ndarray:
         """bool[components]: those with an edge of a kind inside."""
@@ -414,24 +416,6 @@ class _Finder:
         result = np.zeros(part.count + 1, bool)
         result[own[own == part.label[knots.target[edges]]]] = True
         return result[:-1]
-
-    # --- cycles
-
-    def _presume_less(self, cycle: Cycle) -> Cycle:
-        """The same cycle, with ww, wr and session edges in the place of realtime ones where there are such."""
-        return [self._presumes_least(step) if step.kind in (PROCESS, REALTIME) else step for step in cycle]
-
-    def _presumes_least(self, step: Step) -> Step:
-        knots = self._knots
-        source, target = knots.names.searchsorted((step.source, step.target)).tolist()
-        begin, end = knots.first[source], knots.first[source + 1]
-        parallel = (knots.target[begin:end] == target).nonzero()[0]
-        for place in parallel.tolist():
-            if knots.kind[begin + place] < RW:
-                return step_of(knots, int(begin + place))
-        return Step(
-            step.source, step.target, PROCESS if self._timing.in_session(step.source, step.target) else step.kind
-        )
 
     def _report_pairs(self, kind: int, strength: int, part: _Part) -> np.ndarray:
         """Report the two-transaction cycles of one type, first one for each component; the components that hold one."""
@@ -458,12 +442,6 @@ class _Finder:
         name = name_of(kind, strength)
         return self._search.kinds.setdefault(name, CycleKind(name))
 
-    def _report(self, cycle: Cycle) -> None:
-        entry = self._entry(*classify(cycle))
-        entry.count += 1
-        if len(entry.cycles) < 4 * self._limit:
-            entry.cycles.append(cycle)
-
 
 def _first_of_each(
     items: np.ndarray, bounds: np.ndarray, chosen: np.ndarray, most: int
@@ -473,24 +451,3 @@ def _first_of_each(
     start = np.concatenate(([0], np.cumsum(sizes)))
     offset = np.repeat(bounds[:-1][chosen] - start[:-1], sizes)
     return items[offset + np.arange(start[-1])], start
-
-
-def _joined_rows(
-    own: list[np.ndarray], path: np.ndarray, path_start: np.ndarray, rows: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """(items, bounds): for each chosen row its own items and then its path."""
-    sizes = path_start[rows + 1] - path_start[rows]
-    start = np.concatenate(([0], np.cumsum(sizes + len(own)))).astype(np.int64)
-    items = np.empty(start[-1], np.int64)
-    for i, column in enumerate(own):
-        items[start[:-1] + i] = column
-    before = np.cumsum(sizes) - sizes
-    within = np.arange(int(sizes.sum())) - np.repeat(before, sizes)
-    items[np.repeat(start[:-1] + len(own), sizes) + within] = path[np.repeat(path_start[rows], sizes) + within]
-    return items, start
-
-
-def _without_gaps(edges: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(edges, bounds) without the edges that are -1."""
-    kept = edges >= 0
-    return edges[kept], np.concatenate(([0], np.cumsum(kept)))[start].astype(np.int64)
