@@ -17,40 +17,38 @@ TIMEOUT_S: Final = 180.0
 """nodetool is a JVM of its own: on two very busy cores the least of its commands took 50 s."""
 REPAIR_TIMEOUT_S: Final = 90.0
 """A repair whose node leaves the ring meanwhile never ends."""
-RING_CHANGES: Final = "involved in cluster membership changes"
-PATIENCE_S: Final = 200.0
-"""Longer than a member usually takes to leave and join, less than a run waits for its faults to end."""
+PATIENCE_S: Final = 150.0
+"""Longer than a member usually takes to leave and join; less, with a last try, than a run waits for its faults."""
 AGAIN_S: Final = 5.0
 
 
 class Nodetool(Operation):
-    """One nodetool command on one node, to its end."""
+    """One nodetool command on one node, to its end.
 
-    def __init__(self, kind: str, *command: str, timeout_s: float = TIMEOUT_S) -> None:
-        self.kind, self._command, self._timeout_s = kind, command, timeout_s
+    again: what it says, among other things, where a change of the ring was in its way; then it is done again later.
+    """
+
+    def __init__(self, kind: str, *command: str, timeout_s: float = TIMEOUT_S, again: str | None = None) -> None:
+        self.kind, self._command, self._timeout_s, self._again = kind, command, timeout_s, again
 
     def perform(self, setting: Setting, node: Node) -> dict[str, Any]:
         """Raises InfrastructureError, also where the node is down."""
         began = time.monotonic()
-        run(node, *self._command, timeout_s=self._timeout_s)
-        return {"took_s": round(time.monotonic() - began, 3)}
-
-
-class Cleanup(Nodetool):
-    """Cassandra refuses it while its node has a part in a change of the ring. Then it is asked again later."""
-
-    def perform(self, setting: Setting, node: Node) -> dict[str, Any]:
-        """Raises InfrastructureError, also where the ring goes on changing."""
-        until_s = time.monotonic() + PATIENCE_S
-        refused = 0
+        tries = 1
         while True:
             try:
-                return super().perform(setting, node) | {"refused": refused}
+                run(node, *self._command, timeout_s=self._timeout_s)
+                return {"took_s": round(time.monotonic() - began, 3), "tries": tries}
             except InfrastructureError as error:
-                if RING_CHANGES not in str(error) or time.monotonic() > until_s:
+                if not self._in_the_way(error) or time.monotonic() - began > PATIENCE_S:
                     raise
-            refused += 1
+            tries += 1
             time.sleep(AGAIN_S)
+
+    def _in_the_way(self, error: InfrastructureError) -> bool:
+        """Never a command that ran out of time: the next one may hang as well."""
+        ended = isinstance(error.__cause__, CommandFailed) and error.__cause__.rc is not None
+        return ended and self._again is not None and self._again in str(error)
 
 
 def program(node: Node) -> list[str]:
@@ -78,9 +76,9 @@ FLUSH: Final = Nodetool("flush", "flush")
 """Memtables go to disk."""
 COMPACT: Final = Nodetool("compact", "compact")
 """All files of each table become one."""
-REPAIR: Final = Nodetool("repair", "repair", "-full", timeout_s=REPAIR_TIMEOUT_S)
-"""The node and its fellow replicas compare what they hold, and stream what differs."""
-CLEANUP: Final = Cleanup("cleanup", "cleanup")
-"""What lies outside the node's part of the ring is dropped from its files."""
+REPAIR: Final = Nodetool("repair", "repair", "-full", timeout_s=REPAIR_TIMEOUT_S, again="Starting repair command")
+"""The node and its fellow replicas compare what they hold, and stream what differs. It ends early when one goes."""
+CLEANUP: Final = Nodetool("cleanup", "cleanup", again="involved in cluster membership changes")
+"""What lies outside the node's part of the ring is dropped from its files. Refused while that is changing."""
 
 OPERATIONS: Final = (FLUSH, COMPACT, REPAIR, CLEANUP)

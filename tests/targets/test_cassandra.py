@@ -29,7 +29,7 @@ from nemeses.base import Setting
 from targets.cassandra import on_host
 from targets.cassandra.connection import HEADER, PORT, Clock
 from targets.cassandra.member import TOKENS, member, tokens
-from targets.cassandra.nodetool import CLEANUP, COMPACT, OPERATIONS, run
+from targets.cassandra.nodetool import CLEANUP, COMPACT, OPERATIONS, REPAIR, run
 from targets.cassandra.sessions import SCHEMA_TIMEOUTS
 from targets.cassandra.target import Cassandra, ask
 from tests.e2e.runs import need_docker
@@ -522,32 +522,42 @@ def test_a_command_that_fails_says_why_in_a_line(cluster: Cluster) -> None:
 
 
 class Busy:
-    """A node where `nodetool` says in turn what it is given, and then nothing."""
+    """A node where `nodetool` fails as it is told to, (return code, words) in turn, and then does what it should."""
 
     name = "n1"
     database = Database(image="cassandra", argv=[])
 
-    def __init__(self, *told: str) -> None:
-        self.told = list(told)
+    def __init__(self, *fails: tuple[int | None, str]) -> None:
+        self.fails = list(fails)
 
     def db_run(self, *argv: str, timeout_s: float) -> Completed:
-        if self.told:
-            raise CommandFailed(self.name, argv, 2, self.told.pop(0))
+        if self.fails:
+            raise CommandFailed(self.name, argv, *self.fails.pop(0))
         return Completed(list(argv), "", "")
 
 
-def test_a_cleanup_that_is_refused_while_the_ring_changes_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As 5.0.9 says it; any other refusal is an error, and so is this one when time is up."""
+REFUSED = "error: Node is involved in cluster membership changes. Not safe to run cleanup.\n-- StackTrace --"
+BROKEN_OFF = "[2026-11-22 16:37:37,316] Starting repair command #1 (066bdff0), repairing keyspace system_traces\nfailed"
+"""Both as 5.0.9 says it."""
+
+
+def test_what_a_change_of_the_ring_was_in_the_way_of_is_done_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another failure is an error at once, as is a command that hung, and each one when time is up."""
     monkeypatch.setattr("targets.cassandra.nodetool.AGAIN_S", 0.0)
     setting: Any = None
-    refusal = "error: Node is involved in cluster membership changes. Not safe to run cleanup.\n-- StackTrace --"
-    assert CLEANUP.perform(setting, Busy(refusal, refusal))["refused"] == 2
-    for operation, said in [(CLEANUP, "error: Server is not initialized yet"), (COMPACT, refusal)]:
-        with pytest.raises(InfrastructureError, match="error: "):
-            operation.perform(setting, Busy(said))
+    assert CLEANUP.perform(setting, Busy((2, REFUSED), (2, REFUSED)))["tries"] == 3
+    assert REPAIR.perform(setting, Busy((2, BROKEN_OFF)))["tries"] == 2
+    for operation, failure in [
+        (CLEANUP, (1, "error: Server is not initialized yet")),
+        (REPAIR, (1, "nodetool: Failed to connect")),
+        (REPAIR, (None, BROKEN_OFF)),
+        (COMPACT, (2, REFUSED)),
+    ]:
+        with pytest.raises(InfrastructureError, match=f"n1: nodetool {operation.kind}"):
+            operation.perform(setting, Busy(failure))
     monkeypatch.setattr("targets.cassandra.nodetool.PATIENCE_S", -1.0)
     with pytest.raises(InfrastructureError, match="Not safe"):
-        CLEANUP.perform(setting, Busy(refusal))
+        CLEANUP.perform(setting, Busy((2, REFUSED)))
 
 
 class Hosts:
