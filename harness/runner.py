@@ -182,8 +182,10 @@ class _Execution:
                 cluster.collect_logs(self.folder.nodes)
             except (InfrastructureError, OSError) as error:
                 self.console.note(f"logs were not collected: {error}")
-            with contextlib.suppress(InfrastructureError):
+            try:
                 target.stop(cluster)
+            except InfrastructureError as error:
+                self.console.note(f"not all was put in order: {error}")
 
     def _work(self, cluster: Cluster, target: Target, setting: Setting, proof: Proof) -> None:
         plan = self.plan
