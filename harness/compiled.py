@@ -7,10 +7,12 @@ deal shorter. A `kernel_part` must not be called from Python: it has no way in.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
 from numba import njit
+from numba.core import event
 
 Kernel = Callable[..., Any]
 _njit: Any = njit
@@ -30,3 +32,33 @@ def kernel_without_lock(function: Kernel) -> Kernel:
 def kernel_part(function: Kernel) -> Kernel:
     """A loop that only kernels call; it is kept on disk within them."""
     return _njit(no_cfunc_wrapper=True, no_cpython_wrapper=True)(function)
+
+
+class _Watch(event.Listener):
+    """How long numba has compiled or loaded kernels in this process; what waits for its lock meanwhile counts once."""
+
+    def __init__(self) -> None:
+        self.spent_s = 0.0
+        self._begun: list[float] = []
+
+    def on_start(self, event: event.Event) -> None:
+        """See Listener."""
+        self._begun.append(time.monotonic())
+
+    def on_end(self, event: event.Event) -> None:
+        """See Listener."""
+        begun = self._begun.pop()
+        if not self._begun:
+            self.spent_s += time.monotonic() - begun
+
+
+_WATCH = _Watch()
+event.register("numba:compiler_lock", _WATCH)
+
+
+def working_time() -> float:
+    """Seconds as of time.monotonic(), but for those in which kernels were compiled or loaded.
+
+    What measures a budget of time by it does not end, undecided, because an installation is new.
+    """
+    return time.monotonic() - _WATCH.spent_s

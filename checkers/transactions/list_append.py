@@ -24,8 +24,6 @@ Cost: O(n log n) in micro-ops and elements read, about 21 bytes for each depende
 
 from __future__ import annotations
 
-import time
-
 from checkers import models
 from checkers.transactions.cycle_kinds import SUFFIXES, Timing
 from checkers.transactions.cycles import CycleSearch, find_cycles
@@ -43,6 +41,7 @@ from checkers.transactions.txn_columns import TxnColumns, columns_of
 from checkers.transactions.txn_verdict import txn_verdict, without_realtime
 from checkers.transactions.value_findings import Found
 from harness.checker import CheckOptions
+from harness.compiled import working_time
 from harness.history import History
 from harness.verdict import Verdict
 
@@ -64,7 +63,7 @@ class ListAppend:
     def check_columns(self, columns: TxnColumns, options: CheckOptions) -> Verdict:
         """The same from columns."""
         model = models.canonical(options.model or DEFAULT_MODEL)
-        deadline = time.monotonic() + options.time_budget_s
+        deadline = working_time() + options.time_budget_s
         if options.workload.get("initial", "nil") == "unknown":
             columns = without_initial(columns)
         txn = columns.txn_of_mop()
@@ -134,6 +133,6 @@ def _over_budget(columns: TxnColumns, versions: int, options: CheckOptions, dead
         return (
             f"cycles were not sought: that takes about {needed_mb} MB, and the budget is {options.memory_budget_mb} MB"
         )
-    if time.monotonic() > deadline:
+    if working_time() > deadline:
         return f"cycles were not sought: the budget of {options.time_budget_s:g} s ran out while values were compared"
     return None

@@ -12,7 +12,6 @@ that are on some.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -31,6 +30,7 @@ from checkers.transactions.list_append_visibility import overtaken_updates, stal
 from checkers.transactions.prefix_cycles import LONG_FORK, find_prefix_cycles, is_forbidden
 from checkers.transactions.txn_columns import TxnColumns
 from checkers.transactions.value_findings import Found
+from harness.compiled import working_time
 
 PRAM, SESSION_CAUSALITY = "PRAM-violation", "session-causality"
 SMALL = 2000
@@ -48,7 +48,7 @@ class Levels:
 
 
 class LevelJudge:
-    """Asks one question after the other; see the module. deadline: of time.monotonic(), for PRAM and causal."""
+    """Asks one question after the other; see the module. deadline: of working_time(), for PRAM and causal."""
 
     def __init__(
         self,
@@ -155,7 +155,7 @@ class LevelJudge:
             wanted = np.zeros(len(self._columns), bool)
             wanted[self._cycles.knots.names[: self._cycles.knots.txns]] = True
         views: Views | None = None
-        now = time.monotonic()
+        now = working_time()
         patience_s = IN_PASSING_S[len(self._columns) > SMALL]
         until = self._deadline if asked in ("PRAM", "causal") else min(self._deadline, now + patience_s)
         for model, type_ in (("PRAM", PRAM), ("causal", SESSION_CAUSALITY)):

@@ -16,7 +16,6 @@ Cost: O(micro-ops) for each client that read anything.
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -29,6 +28,7 @@ from checkers.transactions.list_append_versions import NOBODY, Versions
 from checkers.transactions.polygraph_clauses import OUT_OF_TIME
 from checkers.transactions.session_order import clients, program_order
 from checkers.transactions.txn_columns import APPEND, READ, TxnColumns
+from harness.compiled import working_time
 from harness.history import OK
 
 BEGINNINGS_MAX = 16
@@ -72,14 +72,14 @@ class Views:
         self._shared = [program_order(columns, txn, wanted & versions.committed), *self._chains()]
 
     def broken(self, *, causal: bool, limit: int, deadline: float) -> Broken:
-        """The clients without such an order. deadline: of time.monotonic()."""
+        """The clients without such an order. deadline: of working_time()."""
         result = Broken()
         base = [*self._shared]
         if causal:
             base += [self._read_from(self._reads), *(self._odd_read_from(read) for read in self._odd.tolist())]
         readers = np.unique(self._client[np.concatenate((self._reads, self._odd))])
         for client in readers.tolist():
-            if time.monotonic() > deadline:
+            if working_time() > deadline:
                 result.undecided = OUT_OF_TIME
                 return result
             graph = _together(self._mops, self._mops + 2 * self._chain, [*base, *self._of_client(client)])

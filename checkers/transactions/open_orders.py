@@ -17,7 +17,6 @@ Cost: O(edges) and that of the questions; each ends at the deadline with "undeci
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -27,6 +26,7 @@ from checkers.transactions.cycle_kinds import G1C, G2, NONADJACENT, SINGLE, name
 from checkers.transactions.dependency_graph import PASS, PROCESS, REALTIME, Graph
 from checkers.transactions.graph_kernels import components, rows
 from checkers.transactions.polygraph import Answer, Conflict, Must, OpenKeys, decide
+from harness.compiled import working_time
 
 __all__ = ["Conflict", "OpenKeys", "OpenOrders", "judge_open_orders"]
 
@@ -104,7 +104,7 @@ class _Judge:
         for place, level in enumerate([*first, *levels]):
             if level in self._possible or self._shown(*level):
                 continue
-            now = time.monotonic()
+            now = working_time()
             in_passing = place < len(first) and level not in asked
             self._ask(level, now + (self._deadline - now) / 4 if in_passing else self._deadline)
         # a conflict of a weaker level that was found later says the same, and more

@@ -25,7 +25,6 @@ deadline with `possible` None.
 
 from __future__ import annotations
 
-import time
 from itertools import count
 from typing import cast
 
@@ -40,6 +39,7 @@ from checkers.transactions.polygraph_nodes import Edges, Nodes, joined
 from checkers.transactions.polygraph_question import Answer, Conflict, Link, Must, OpenKeys
 from checkers.transactions.polygraph_replay import Replay
 from checkers.transactions.polygraph_saturation import Saturation
+from harness.compiled import working_time
 
 __all__ = ["Answer", "Conflict", "Link", "Must", "OpenKeys", "decide"]
 
@@ -74,7 +74,7 @@ def decide(
     """Whether some order of the versions leaves none of the cycles that `must` forbids.
 
     graph: what is known, with the session and realtime edges of the model. Where versions are known to be in order, ww
-    edges (or any path) say so; the rw edges that follow are derived here. deadline: of time.monotonic(). hint:
+    edges (or any path) say so; the rw edges that follow are derived here. deadline: of working_time(). hint:
     int64[txns], a guess at the order of commits, such as the places of completions; or int64[2, txns], these and the
     places of invocations: then versions whose writers were not concurrent are first tried in the order of these. Only
     the speed depends on it.
@@ -131,7 +131,7 @@ class _Search:
         for attempt in count():
             if attempt == SATURATED_AFTER and not saturation.run(self._deadline):
                 return Answer(False, self._conflict(self._contradiction()))
-            if attempt and time.monotonic() > self._deadline:
+            if attempt and working_time() > self._deadline:
                 raise Undecided(OUT_OF_TIME)
             pairs = self._with_guessed(enforced) if attempt < GUESSED_MAX else enforced
             first = np.array([a for a, _ in pairs], np.int64)
@@ -369,7 +369,7 @@ class _Search:
                     explained.add((first, second))
                     cycles.append(self._reason(second, first, number))
             at += 1
-        needed = contradictory_part([clause for _, clause in cycles], max(self._deadline, time.monotonic() + 1))
+        needed = contradictory_part([clause for _, clause in cycles], max(self._deadline, working_time() + 1))
         return Conflict([cycles[i][0] for i in needed])
 
 

@@ -9,8 +9,9 @@ decides small ones: unit propagation and backtracking, with a bound on its steps
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Sequence
+
+from harness.compiled import working_time
 
 try:
     from pysat.solvers import Solver
@@ -75,7 +76,7 @@ class Clauses:
     def solve(self, deadline: float) -> list[Literal] | None:
         """Orders to enforce, enough to satisfy all clauses whatever the others are; None: no orders satisfy them.
 
-        Raises Undecided at the deadline (of time.monotonic()).
+        Raises Undecided at the deadline (of working_time()).
         """
         if self._solver is None:
             numbers = [[-self.number(literal) for literal in clause] for clause in self.clauses]
@@ -99,7 +100,7 @@ class Clauses:
             answer = solver.solve_limited()
             if answer is not None:
                 return solver.get_model() if answer else None
-            if time.monotonic() > deadline:
+            if working_time() > deadline:
                 raise Undecided(OUT_OF_TIME)
 
     def close(self) -> None:
@@ -137,7 +138,7 @@ def contradictory_part(clauses: Sequence[Clause], deadline: float) -> list[int]:
     # the largest cycles are tried to be left out first
     for i in sorted(needed, key=lambda place: -len(lines[place])):
         without = [j for j in needed if j != i]
-        if time.monotonic() > deadline:
+        if working_time() > deadline:
             break
         try:
             if _search([lines[j] for j in without], deadline) is None:
@@ -176,7 +177,7 @@ def _search(clauses: list[list[int]], deadline: float) -> list[int] | None:
         steps += 1
         if steps > STEPS_MAX:
             raise Undecided(NEEDS_SAT if Solver is None else OUT_OF_TIME)
-        if time.monotonic() > deadline:
+        if working_time() > deadline:
             raise Undecided(OUT_OF_TIME)
         rest = reduced(left, true)
         if rest is None:

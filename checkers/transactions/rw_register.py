@@ -21,8 +21,6 @@ Cost: O(n log n) in micro-ops where an order is found at once; the search for on
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 
 from checkers import models
@@ -51,6 +49,7 @@ from checkers.transactions.txn_columns import Form, TxnColumns, columns_of
 from checkers.transactions.txn_verdict import txn_verdict, without_realtime
 from checkers.transactions.value_findings import Found
 from harness.checker import CheckOptions
+from harness.compiled import working_time
 from harness.history import History
 from harness.verdict import Verdict
 
@@ -79,7 +78,7 @@ class _Search:
         self._columns, self._txn, self._versions = columns, txn, versions
         self._model = model
         self._options = options
-        self._begun = time.monotonic()
+        self._begun = working_time()
         self._deadline = deadline
         self.found: list[Found] = []
         self.cycles = CycleSearch()
@@ -162,7 +161,7 @@ class _Search:
 
     def in_passing(self, columns: TxnColumns) -> float:
         """Until when to search for what does not decide the verdict."""
-        now = time.monotonic()
+        now = working_time()
         return min(self._deadline, now + max(IN_PASSING_S[len(columns) > SMALL], now - self._begun))
 
 
@@ -241,7 +240,7 @@ class RwRegister:
     def check_columns(self, columns: TxnColumns, options: CheckOptions) -> Verdict:
         """The same from columns."""
         model = models.canonical(options.model or DEFAULT_MODEL)
-        deadline = time.monotonic() + options.time_budget_s
+        deadline = working_time() + options.time_budget_s
         txn = columns.txn_of_mop()
         unwritten_is_initial = options.workload.get("initial", "nil") == "unknown"
         versions = versions_of(columns, txn, unwritten_is_initial)

@@ -19,7 +19,6 @@ Cost: O(reads × writers of a key), and for causal also O(edges × reads / 64).
 from __future__ import annotations
 
 import enum
-import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +30,7 @@ from checkers.transactions.polygraph_kernels import reach, topological
 from checkers.transactions.rw_register_edges import products
 from checkers.transactions.rw_register_versions import MISSED, NOBODY, VERSION, Versions
 from checkers.transactions.txn_columns import TxnColumns
+from harness.compiled import working_time
 from harness.history import OK
 
 PAIRS_AT_ONCE_MAX = 4_000_000
@@ -100,7 +100,7 @@ def demands(
 
     known: the dependencies that hold in every order. strength: 1 to count sessions, 2 to count realtime too; of
     monotonic atomic view they demand nothing more of the versions. Raises Undecided at the deadline (of
-    time.monotonic()).
+    working_time()).
     """
     reads = _Reads(columns, txn, versions)
     if visible is Visible.CAUSAL:
@@ -179,7 +179,7 @@ def _pairs(versions: Versions, reads: _Reads, deadline: float) -> list[tuple[np.
     chunk = np.cumsum(writers) // PAIRS_AT_ONCE_MAX
     parts = []
     for number in np.unique(chunk).tolist():
-        if time.monotonic() > deadline:
+        if working_time() > deadline:
             raise Undecided(OUT_OF_TIME)
         some = np.flatnonzero(chunk == number)
         parts.append(products(some, np.ones(len(some), np.int64), versions.start[reads.key[some]], writers[some]))
@@ -210,7 +210,7 @@ def _of_the_past(
     readers = np.unique(reads.txn)
     at_once = 64 * max(1, min(WORDS_MAX, WORDS_OF_ALL_MAX // max(1, past.nodes)))
     for low in range(0, len(readers), at_once):
-        if time.monotonic() > deadline:
+        if working_time() > deadline:
             raise Undecided(OUT_OF_TIME)
         block = readers[low : low + at_once]
         column = np.full(past.nodes, -1, np.int64)

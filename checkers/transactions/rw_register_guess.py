@@ -11,12 +11,11 @@ Cost: that of the questions (checkers.transactions.polygraph), of which the firs
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 
 from checkers.transactions.dependency_graph import PASS, PROCESS, REALTIME, Graph
 from checkers.transactions.polygraph import Answer, Must, OpenKeys, decide
+from harness.compiled import working_time
 
 GUESS_PART = 0.25
 """Of the time that is left, for one guess."""
@@ -28,11 +27,11 @@ def order_that_fits(
     """Whether some order of the versions leaves none of the cycles that `must` forbids (see polygraph.decide).
 
     graph: all that is known, with session and realtime edges. strength: 2 where the model demands realtime, 1 where it
-    demands sessions, else 0. deadline: of time.monotonic(). hint: a guess at the order of commits.
+    demands sessions, else 0. deadline: of working_time(). hint: a guess at the order of commits.
     """
     strengths = [s for s, kind in ((2, REALTIME), (1, PROCESS)) if s > strength and np.any(graph.kind == kind)]
     for stronger in strengths:
-        now = time.monotonic()
+        now = working_time()
         until = now + (deadline - now) * GUESS_PART
         answer = decide(_demands(graph, stronger), keys, must, deadline=until, hint=hint)
         if answer.possible:

@@ -12,7 +12,6 @@ Cost: O(n log n) for a graph and its knots.
 
 from __future__ import annotations
 
-import time
 from dataclasses import fields, replace
 
 import numpy as np
@@ -33,6 +32,7 @@ from checkers.transactions.rw_register_edges import known_dependencies, open_key
 from checkers.transactions.rw_register_versions import MISSED, NOBODY, VERSION, Versions, versions_of
 from checkers.transactions.rw_register_witness import NEVER, Witness, find_witness
 from checkers.transactions.txn_columns import TxnColumns
+from harness.compiled import working_time
 
 ROUNDS_MAX = 4
 ODD_MAX = 100
@@ -119,7 +119,7 @@ def part_of(columns: TxnColumns, txn: np.ndarray, wanted: np.ndarray, usable: np
 def explained(columns: TxnColumns, txn: np.ndarray, versions: Versions, deadline: float) -> Witness:
     """A serial order, with the parts that the simple search gets wrong searched well.
 
-    deadline: of time.monotonic(), for these parts.
+    deadline: of working_time(), for these parts.
     """
     first = second = np.empty(0, np.int64)
     witness = find_witness(columns, txn, versions, first, second, _part_of_the_time(deadline))
@@ -144,7 +144,7 @@ def explained(columns: TxnColumns, txn: np.ndarray, versions: Versions, deadline
 
 
 def _part_of_the_time(deadline: float) -> float:
-    now = time.monotonic()
+    now = working_time()
     return now + (deadline - now) * WITNESS_PART
 
 

@@ -106,7 +106,7 @@ class LevelJudge:
         """All questions that something found leaves open.
 
         evidence: what was found already (types of anomalies). asked: the model that is judged. doubted: whether the
-        search for cycles that may break it did not end. deadline, in_passing: of time.monotonic(), for what is asked
+        search for cycles that may break it did not end. deadline, in_passing: of working_time(), for what is asked
         and for other levels.
         """
         result = Levels()

@@ -23,7 +23,6 @@ Cost: O(micro-ops) for the guarantees; one question of that size for each client
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -39,6 +38,7 @@ from checkers.transactions.rw_register_versions import INITIAL, MISSED, OWN, VER
 from checkers.transactions.session_order import clients, program_order
 from checkers.transactions.txn_columns import WRITE, TxnColumns
 from checkers.transactions.value_findings import Found
+from harness.compiled import working_time
 from harness.history import OK
 
 READ_YOUR_WRITES, MONOTONIC_READS, WRITES_FOLLOW_READS = "read-your-writes", "monotonic-reads", "writes-follow-reads"
@@ -72,7 +72,7 @@ class SessionJudge:
         self._program = program_order(columns, txn, versions.committed)
 
     def judged(self, evidence: set[str], deadline: float) -> Sessions:
-        """All promises that nothing found before breaks. deadline: of time.monotonic(), for PRAM and causal."""
+        """All promises that nothing found before breaks. deadline: of working_time(), for PRAM and causal."""
         result = Sessions()
         known = set(evidence)
         for name, orders in (
@@ -185,7 +185,7 @@ class SessionJudge:
         if causal and not len(readers):
             readers = np.array([-1])
         for client in readers.tolist():
-            if time.monotonic() > deadline:
+            if working_time() > deadline:
                 result.undecided[model] = OUT_OF_TIME
                 break
             answer = self._question(base, client, deadline)

@@ -21,14 +21,13 @@ Cost: O(micro-ops × concurrency) where it succeeds; turning back is bounded by 
 from __future__ import annotations
 
 import threading
-import time
 from dataclasses import dataclass
 
 import numpy as np
 
 from checkers.transactions.rw_register_versions import Versions
 from checkers.transactions.txn_columns import TxnColumns
-from harness.compiled import kernel
+from harness.compiled import kernel, working_time
 
 NEVER = 2**62
 TRIED_AGAIN_MAX = 4
@@ -57,7 +56,7 @@ def find_witness(
     """An order that explains the history, or one that nearly does.
 
     first, second: int64[l], transactions of which one should come before the other; any, for a start. deadline: of
-    time.monotonic(): then the search ends, with as much of an order as there is.
+    working_time(); then the search ends, with as much of an order as there is.
     """
     keys = len(columns.keys)
     key = np.ascontiguousarray(columns.key, np.int32)
@@ -72,7 +71,7 @@ def find_witness(
     ends = ends[np.argsort(completed[ends], kind="stable")]
     start = np.ascontiguousarray(columns.mop_start)
     stop = np.zeros(1, np.int8)
-    clock = threading.Timer(max(0.0, deadline - time.monotonic()), stop.fill, (1,))
+    clock = threading.Timer(max(0.0, deadline - working_time()), stop.fill, (1,))
     clock.daemon = True
     clock.start()
     count, rows = len(columns), len(versions.read_start) - 1

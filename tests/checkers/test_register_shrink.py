@@ -11,9 +11,11 @@ import os
 import random
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from checkers.linearizability import linearizable_registers, register_shrink
 from checkers.linearizability.linearizable import Linearizable
 from checkers.linearizability.linearizable_model import NEVER, Budget, Operation
 from checkers.linearizability.register_model import Register
@@ -102,7 +104,9 @@ def with_an_old_read(rng: random.Random, count: int) -> list[dict[str, Any]]:
     return ops
 
 
-def test_of_a_large_register_few_calls_are_shown() -> None:
+def test_of_a_large_register_few_calls_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linearizable_registers, "EXPLAIN_S", 60)
+    monkeypatch.setattr(register_shrink, "SHRINK_S", 60)
     for seed in range(3):
         ops = with_an_old_read(random.Random(seed), 5000)
         verdict = Linearizable().check(History.from_ops(ops), CheckOptions())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from checkers.transactions.rw_register_versions import versions_of
 from checkers.transactions.rw_register_witness import Witness, find_witness
 from checkers.transactions.txn_columns import Form, columns_of
 from harness.checker import CheckOptions
+from harness.compiled import working_time
 from harness.history import History
 
 Op = dict[str, Any]
@@ -89,7 +89,7 @@ def searched(ops: list[Op], time_s: float) -> Witness:
     columns = columns_of(History.from_ops(ops), Form.RW_REGISTER)
     txn = columns.txn_of_mop()
     none = np.empty(0, np.int64)
-    return find_witness(columns, txn, versions_of(columns, txn), none, none, time.monotonic() + time_s)
+    return find_witness(columns, txn, versions_of(columns, txn), none, none, working_time() + time_s)
 
 
 @pytest.mark.parametrize("seed", [24, 25])
