@@ -85,7 +85,8 @@ def _all_breaks(columns: TxnColumns, txn: np.ndarray, versions: Versions) -> tup
     """(columns of those in keys whose reads agree: see `_breaks`; those in the other keys)."""
     number = small_numbers(columns.process)
     ordered = orderly(number, columns.began, columns.completed)
-    in_order = _breaks(
+    found = np.empty((4, 2 * len(columns.function)), np.int64)
+    count = _breaks(
         versions.start,
         versions.length,
         versions.writer,
@@ -100,7 +101,9 @@ def _all_breaks(columns: TxnColumns, txn: np.ndarray, versions: Versions) -> tup
         columns.status,
         number,
         ordered,
+        found,
     )
+    in_order = found[:, :count].copy()
     contradicted = np.flatnonzero(versions.usable & ~versions.agreed)
     if not len(contradicted):
         return in_order, []
@@ -145,8 +148,12 @@ def _breaks(
     status,
     process,
     ordered,
+    found,
 ):
-    """Rows of kinds, earlier and later micro-ops, appends that are missing: int64[4, b], in keys whose reads agree."""
+    """How many guarantees are broken in keys whose reads agree.
+
+    found: int64[4, 2m]: rows of kinds, earlier and later micro-ops, appends that are missing. A micro-op shows two.
+    """
     keys = len(length)
     certain = np.zeros(len(writer), np.int64)
     for k in range(keys):
@@ -166,8 +173,6 @@ def _breaks(
     saw_mop = np.full(len(function), -1, np.int64)
     slot = np.zeros(len(function), np.int64)
     used = 0
-    capacity = 64
-    found = np.empty((4, capacity), np.int64)
     count = 0
     begin = 0
     while begin < len(function):
@@ -192,13 +197,6 @@ def _breaks(
                 slot[used] = wanted
                 used += 1
             own = slot_of[at]
-            if count + 2 > capacity:
-                capacity *= 2
-                grown = np.empty((4, capacity), np.int64)
-                for i in range(count):
-                    for column in range(4):
-                        grown[column, i] = found[column, i]
-                found = grown
             if function[mop] == APPEND:
                 place = position[mop]
                 if place >= 0 and wrote[own] > place:
@@ -237,7 +235,7 @@ def _breaks(
                 wrote[own] = place
                 wrote_mop[own] = mop
         begin = end
-    return found[:, :count].copy()
+    return count
 
 
 def _in_contradicted_keys(

@@ -105,7 +105,8 @@ def versions_of(columns: TxnColumns, txn: np.ndarray, unwritten_is_initial: bool
     version_start = np.concatenate(([0], np.cumsum(np.bincount(key[mop], minlength=keys)))).astype(np.int64)
     version_of = np.full(len(function), NOBODY, np.int32)
     version_of[mop] = np.arange(len(mop), dtype=np.int32)
-    read_start, read = _reads_by_version(key, saw, source, inner, overwritten, usable, version_start, version_of)
+    rows = int(np.count_nonzero(version_of >= 0)) + len(version_start) - 1
+    read_start, read = _reads_by_version(key, saw, source, inner, overwritten, usable, version_start, version_of, rows)
     return Versions(
         saw=saw,
         source=source,
@@ -318,8 +319,7 @@ def _take_unwritten_as_initial(key, start, element, saw):
 
 
 @kernel
-def _reads_by_version(key, saw, source, inner, overwritten, usable, version_start, version_of):
-    rows = len(version_of[version_of >= 0]) + len(version_start) - 1
+def _reads_by_version(key, saw, source, inner, overwritten, usable, version_start, version_of, rows):
     read_start = np.zeros(rows + 1, np.int64)
     row_of = np.full(len(saw), -1, np.int64)
     for mop in range(len(saw)):
