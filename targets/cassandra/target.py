@@ -69,6 +69,8 @@ class Cassandra:
     def __init__(self, *, image: str, options: Mapping[str, Any], timeouts: Timeouts, workload: str) -> None:
         self.image, self.chosen, self.timeouts = image, options, timeouts
         self._left: set[str] = set()
+        self._restarted: set[str] = set()
+        """Nodes that have their data, and must serve yet."""
         self.installed = options.get("installed") == "yes"
         self._may_drop = False
         if self.installed:
@@ -117,18 +119,20 @@ class Cassandra:
         """Start a node that has left, empty, and wait until it has its data; then restart it as it was at first."""
         if self._gone(cluster, node):
             self._empty(cluster, node)
-        if node.name not in self._left:
-            return
-        everyone = {each.address for each in cluster.nodes if each is node or each.name not in self._left}
         deadline_s = time.monotonic() + JOIN_TIMEOUT_S
-        node.start_db()
-        self.await_node(node, _left(deadline_s))
-        self._await_ring(node, everyone, _left(deadline_s))
-        node.stop_db()
-        self._install(cluster, node)
-        self._left.discard(node.name)
-        node.start_db()
-        self.await_node(node, _left(deadline_s))
+        if node.name in self._left:
+            everyone = {each.address for each in cluster.nodes if each is node or each.name not in self._left}
+            node.start_db()
+            self.await_node(node, _left(deadline_s))
+            self._await_ring(node, everyone, _left(deadline_s))
+            node.stop_db()
+            self._install(cluster, node)
+            self._left.discard(node.name)
+            self._restarted.add(node.name)
+            node.start_db()
+        if node.name in self._restarted:
+            self.await_node(node, _left(deadline_s))
+            self._restarted.discard(node.name)
 
     def _empty(self, cluster: Cluster, node: Node) -> None:
         """A node that is no member any more: stopped, its data gone, and whoever starts it, it fetches them anew."""
