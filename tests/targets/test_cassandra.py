@@ -598,6 +598,54 @@ class Spot:
         self.name, self.address = f"n{number}", f"10.0.0.{number}"
 
 
+class Restarting(Cassandra):
+    """Its ring is always complete; a node does not answer in time where it is told so."""
+
+    answers: list[bool]
+
+    def _gone(self, cluster: Any, node: Any) -> bool:
+        return False
+
+    def _install(self, cluster: Any, node: Any, *, seed: bool = True) -> None:
+        node.did.append("installed as a seed" if seed else "installed")
+
+    def _await_ring(self, node: Any, members: set[str], timeout_s: float) -> None: ...
+
+    def await_node(self, node: Any, timeout_s: float, *, starting: bool = False) -> None:
+        node.did.append("awaited")
+        if not self.answers.pop(0):
+            raise InfrastructureError("it does not answer")
+
+
+class Recorded(Spot):
+    """A node that tells what was done to it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.did: list[str] = []
+
+    def start_db(self) -> None:
+        self.did.append("started")
+
+    def stop_db(self) -> None:
+        self.did.append("stopped")
+
+
+def test_a_node_that_did_not_serve_in_time_after_it_joined_is_waited_for_when_it_is_asked_to_join_again() -> None:
+    made = target()
+    ring = Restarting(image=made.image, options=made.chosen, timeouts=made.timeouts, workload="register")
+    node, other = Recorded(1), Recorded(2)
+    cluster: Any = Hosts([node, other])
+    ring._left = {node.name}
+    ring.answers = [True, False, True]
+    with pytest.raises(InfrastructureError, match="does not answer"):
+        ring.join(cluster, node)
+    assert node.did == ["started", "awaited", "stopped", "installed as a seed", "started", "awaited"]
+    ring.join(cluster, node)
+    ring.join(cluster, node)
+    assert node.did[6:] == ["awaited"], "once, and nothing is done to one that serves"
+
+
 def test_a_node_that_joins_again_is_no_seed() -> None:
     """As a seed it would take its part of the ring empty: a loss of data that nobody but we would have made."""
     spots: Any = [Spot(number) for number in (1, 2, 3)]
