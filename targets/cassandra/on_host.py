@@ -32,7 +32,7 @@ SERVERS_OWN: Final = ("paxos", "hints")
 """Options that set up nodes; those that are there have their own settings."""
 KEYSPACE: Final = "faultline"
 NO_ANSWER: Final = (OSError, ErrorMessage, DidNotHappen, Unknown)
-NODETOOL_TIMEOUT_S: Final = 60.0
+NODETOOL_TIMEOUT_S: Final = 120.0
 
 Ask = Callable[[Node, str], list[Row]]
 
