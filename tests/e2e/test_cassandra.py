@@ -35,6 +35,7 @@ def test_acknowledged_elements_outlive_a_member_that_leaves_and_joins(tmp_path: 
         *CASSANDRA,
         *("--workload", "set-final", "--faults", ",".join(faults), "--time", "40", "--seed", "1089"),
         *("--nodes", "4", "--rate", "40", "--opts", "writes=quorum,reads=all"),
+        timeout_s=840,
     )
     first = {window.fault.kind: window.fault.nodes for window in reversed(ran.history.windows())}
     assert {kind for kind in faults if first[kind] == ["n4"]} == {"membership"}, "draws have changed: find another seed"
