@@ -100,8 +100,8 @@ KNOWN_ISSUES: tuple[KnownIssue, ...] = (
     KnownIssue(
         name="Patroni in asynchronous mode loses acknowledged commits when another server takes over",
         sentence=(
-            "Without synchronous_mode a commit is acknowledged before any standby has it. What a primary acknowledged"
-            " before it was killed, while it was cut off, or before it learned that it had been paused for too long, is"
+            "Without synchronous_mode a commit is acknowledged before any standby has it: what a primary acknowledges"
+            " while it is cut off, just before it is killed, or after a pause until it learns that another leads, is"
             " lost when Patroni promotes a standby without it. By design: synchronous_mode is for those who need more."
         ),
         link="https://patroni.readthedocs.io/en/latest/replication_modes.html#asynchronous-mode-durability",

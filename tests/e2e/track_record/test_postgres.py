@@ -167,22 +167,6 @@ class TestP6StaleReadsOnAStandby(Replicated):
         assert_clean(ran, oks=200, fs=("read", "write", "cas"), faults=("partition",))
 
 
-@pytest.mark.docker
-class TestP6LongForkOfAStandbyAndItsPrimary(Replicated):
-    common = ("--target", "postgres", "--workload", "long-fork", "--faults", "none", "--concurrency", "40")
-    options = "topology=replicated,sync=on,group-size=12,read-percent=70"
-
-    def test_dirty(self, tmp_path: Path) -> None:
-        ran = run(tmp_path, *self.common, "--time", "40", "--opts", f"{self.options},reads=standby")
-        assert ran.code == 1
-        assert_found(ran, "long-fork")
-        assert "known issue" in ran.output
-
-    def test_clean(self, tmp_path: Path) -> None:
-        ran = run(tmp_path, *self.common, "--time", "15", "--opts", f"{self.options},reads=primary")
-        assert_clean(ran, oks=300, fs=("read", "write"))
-
-
 class TestP8WriteSkewAtSerializable:
     def test_dirty(self, tmp_path: Path) -> None:
         ran = run(tmp_path, "--workload", "write-skew", "--faults", "stall", "--time", "30")
