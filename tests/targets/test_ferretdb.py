@@ -13,13 +13,15 @@ from typing import Any
 import pymongo.errors
 import pytest
 
-from harness.nodes.base import Cluster
+from harness.errors import InfrastructureError
+from harness.nodes.base import Cluster, CommandFailed, Completed, Database
 from harness.nodes.docker import DockerCluster
 from harness.op import Op, invoke
 from harness.options import with_defaults
 from harness.registry import find_workload
 from harness.target import DidNotHappen, SessionContext, Target, Timeouts, Unknown
 from targets.ferretdb.target import LOST_UPDATES, FerretDB
+from targets.mongodb import on_host
 from targets.mongodb.links import DATABASE, PORT
 from targets.mongodb.replica_set import asked
 from tests.e2e.runs import need_docker
@@ -152,6 +154,55 @@ def test_a_session_to_a_server_that_is_stopped_is_not_opened(cluster: Cluster) -
             session(node, timeouts=REFUSED)
     finally:
         node.agent.request("resume")
+
+
+@docker
+def test_one_that_is_there_loses_only_our_database(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    with asked(cluster.nodes[0].endpoint(PORT), USUAL) as driver:
+        with pytest.raises(InfrastructureError, match=r"database 'faultline'.*dropDatabase"):
+            on_host.refuse_database(driver)
+        monkeypatch.setattr(on_host, "DATABASE", "spare")
+        on_host.refuse_database(driver)
+        for name in ("spare", "theirs"):
+            driver.client[name].things.insert_one({"_id": 1})
+        on_host.drop_database(driver)
+        names = driver.client.list_database_names()
+    assert {"theirs", DATABASE} <= set(names) and "spare" not in names
+
+
+class Host:
+    """A host of the user's, with a program or without."""
+
+    name, address, home = "n1", "10.0.0.1", "/var/lib/faultline/r/home"
+
+    def __init__(self, program: str) -> None:
+        self.program = program
+        self.database = Database(argv=[])
+
+    def run(self, *argv: str, **how: Any) -> Completed:
+        if not self.program:
+            raise CommandFailed(self.name, argv, 1, "")
+        return Completed(list(argv), self.program + "\n", "")
+
+    def db_run(self, *argv: str, **how: Any) -> Completed:
+        return Completed(list(argv), "", "")
+
+    def port(self, port: int) -> int:
+        return port
+
+    def install(self, database: Database) -> None:
+        self.database = database
+
+
+def test_on_a_host_it_keeps_to_the_home_and_the_address() -> None:
+    host: Any = Host("/usr/bin/ferretdb")
+    target()._install(host, own_host=True)
+    argv = host.database.argv
+    assert argv[0] == "/usr/bin/ferretdb" and "--listen-addr=10.0.0.1:27017" in argv and "--debug-addr=-" in argv
+    assert f"--sqlite-url=file:{host.home}/ferretdb/" in argv and f"--state-dir={host.home}/ferretdb" in argv
+    missing: Any = Host("")
+    with pytest.raises(InfrastructureError, match=r"no program 'ferretdb'.*installed=yes"):
+        target()._install(missing, own_host=True)
 
 
 def test_nothing_is_claimed_in_so_many_words() -> None:
