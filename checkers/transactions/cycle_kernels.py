@@ -220,12 +220,12 @@ def split_graph(first, target, kind, txns, beyond):
 
 
 @kernel
-def candidates(source, target, kind, wanted, label, count, skip):
-    """Edges of the wanted kinds inside of components that are not skipped: (edges, bounds, component of each)."""
+def candidates(among, source, target, label, count, skip):
+    """Those of some edges that lie inside of components that are not skipped: (edges, bounds, component of each)."""
     size = np.zeros(count + 1, np.int64)
-    for edge in range(len(source)):
+    for edge in among:
         own = label[source[edge]]
-        if (wanted >> kind[edge]) & 1 and own >= 0 and own == label[target[edge]] and not skip[own]:
+        if own >= 0 and own == label[target[edge]] and not skip[own]:
             size[own + 1] += 1
     groups = 0
     for own in range(count):
@@ -241,9 +241,9 @@ def candidates(source, target, kind, wanted, label, count, skip):
             bounds[at + 1] = size[own + 1]
             component[at] = own
             at += 1
-    for edge in range(len(source)):
+    for edge in among:
         own = label[source[edge]]
-        if (wanted >> kind[edge]) & 1 and own >= 0 and own == label[target[edge]] and not skip[own]:
+        if own >= 0 and own == label[target[edge]] and not skip[own]:
             edges[size[own]] = edge
             size[own] += 1
     return edges, bounds, component

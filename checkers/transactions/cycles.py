@@ -88,7 +88,10 @@ class CycleSearch:
 
 @dataclass(frozen=True)
 class _Rows:
-    """Edges as rows for the kernels; `edge`: their places in the knots, -1 for a way from start to commit."""
+    """Edges as rows for the kernels; `edge`: their places in the knots, -1 for a way from start to commit.
+
+    of: the edges of each of the kinds ww, wr and rw.
+    """
 
     first: np.ndarray
     source: np.ndarray
@@ -96,6 +99,7 @@ class _Rows:
     kind: np.ndarray
     edge: np.ndarray
     solid: int
+    of: tuple[np.ndarray, ...]
 
 
 @dataclass(frozen=True)
@@ -158,11 +162,12 @@ class _Finder:
         self._limit = limit
         self._search = search
         self._effort = effort
-        self._flat = _Rows(
-            knots.first, knots.source, knots.target, knots.kind, np.arange(len(knots.source)), knots.txns
-        )
+        every = np.arange(len(knots.source))
+        of = tuple(np.flatnonzero(knots.kind == kind) for kind in (WW, WR, RW))
+        self._flat = _Rows(knots.first, knots.source, knots.target, knots.kind, every, knots.txns, of)
         first, source, target, kind, edge = split_graph(knots.first, knots.target, knots.kind, knots.txns, 0)
-        self._split = _Rows(first, source, target, kind, edge, 2 * knots.txns)
+        against = np.flatnonzero(kind == RW)
+        self._split = _Rows(first, source, target, kind, edge, 2 * knots.txns, (against[:0], against[:0], against))
         self._pairs = find_pairs(knots, timing)
         self._done = {kind: np.zeros(knots.nodes, bool) for kind in range(len(NAMES))}
         self._no_rank = np.zeros(knots.nodes + knots.txns, np.int32)
@@ -319,7 +324,7 @@ class _Finder:
         if np.all(skip):
             none = np.empty(0, np.int64)
             return none, np.zeros(1, np.int64), none
-        return candidates(rows.source, rows.target, rows.kind, 1 << wanted, part.label, part.count, skip)
+        return candidates(rows.of[wanted], rows.source, rows.target, part.label, part.count, skip)
 
     def _shortest(
         self,
@@ -386,10 +391,11 @@ class _Finder:
 
         also: another kind that is reported too. once: one cycle for each component.
         """
-        length = np.diff(cycles.start)
+        if not len(cycles.type):
+            return cycles.component
         wanted = [own + 5 * strength for own in (kind, also) if own is not None]
-        chosen = np.flatnonzero(np.isin(cycles.type, wanted))
-        chosen = chosen[np.argsort(length[chosen], kind="stable")]
+        chosen = np.flatnonzero((cycles.type == wanted[0]) | (cycles.type == wanted[-1]))
+        chosen = chosen[np.argsort(np.diff(cycles.start)[chosen], kind="stable")]
         if once:
             chosen = chosen[np.sort(np.unique(cycles.component[chosen], return_index=True)[1])]
         for type_ in wanted:
@@ -403,15 +409,22 @@ class _Finder:
     def _cycle(self, cycles: _Cycles, i: int) -> Cycle:
         """One cycle with the graph's own numbers."""
         knots, own = self._knots, slice(cycles.start[i], cycles.start[i + 1])
-        opens, closes = cycles.opens[own], cycles.closes[own]
-        ends = knots.names[knots.source[opens]], knots.names[knots.target[closes]]
-        columns = (*ends, cycles.how[own], knots.source_mop[opens], knots.target_mop[closes])
-        return [Step(*parts) for parts in zip(*(column.tolist() for column in columns), strict=True)]
+        steps = zip(cycles.opens[own].tolist(), cycles.closes[own].tolist(), cycles.how[own].tolist(), strict=True)
+        return [
+            Step(
+                int(knots.names[knots.source[opens]]),
+                int(knots.names[knots.target[closes]]),
+                how,
+                int(knots.source_mop[opens]),
+                int(knots.target_mop[closes]),
+            )
+            for opens, closes, how in steps
+        ]
 
     def _with_edge(self, part: _Part, kind: int) -> np.ndarray:
         """bool[components]: those with an edge of a kind inside."""
         knots = self._knots
-        edges = np.flatnonzero(knots.kind == kind)
+        edges = self._flat.of[kind]
         own = part.label[knots.source[edges]]
         result = np.zeros(part.count + 1, bool)
         result[own[own == part.label[knots.target[edges]]]] = True

@@ -24,6 +24,8 @@ Cost: O(n log n) in micro-ops and elements read, about 21 bytes for each depende
 
 from __future__ import annotations
 
+from functools import partial
+
 from checkers import models
 from checkers.transactions.cycle_kinds import SUFFIXES, Timing
 from checkers.transactions.cycles import CycleSearch, find_cycles
@@ -90,7 +92,7 @@ class ListAppend:
         if cycles.kinds:
             opened = judge_open_orders(
                 depends.graph,
-                depends.open.keys(txn),
+                partial(depends.open.keys, txn),
                 {name for part in found for name in part.evidence}.difference(models.NO_EXECUTION),
                 asked=model,
                 deadline=deadline,

@@ -37,7 +37,10 @@ class Names:
 
     def short(self, txn: int) -> str:
         """`T1`."""
-        return self._names.setdefault(int(txn), f"T{len(self._names) + 1}")
+        name = self._names.get(txn)
+        if name is None:
+            name = self._names[int(txn)] = f"T{len(self._names) + 1}"
+        return name
 
     def full(self, txn: int) -> str:
         """`T1 (op 17)`: with its place in the history."""

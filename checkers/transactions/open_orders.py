@@ -17,7 +17,9 @@ Cost: O(edges) and that of the questions; each ends at the deadline with "undeci
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -52,7 +54,7 @@ class OpenOrders:
 
 def judge_open_orders(
     graph: Graph,
-    keys: OpenKeys,
+    keys: Callable[[], OpenKeys],
     evidence: set[str],
     *,
     asked: str,
@@ -62,9 +64,9 @@ def judge_open_orders(
 ) -> OpenOrders:
     """Decide for every kind of cycle and every strength.
 
-    graph: all that is known, with session and realtime edges. keys: the writes whose order is open. evidence: what was
-    found already (types of anomalies); what that rules out anyway is not asked. asked: the model that is judged
-    against: its question comes first. deadline, memory_budget_mb, hint: see `polygraph.decide`.
+    graph: all that is known, with session and realtime edges. keys: makes the writes whose order is open. evidence:
+    what was found already (types of anomalies); what that rules out anyway is not asked. asked: the model that is
+    judged against: its question comes first. deadline, memory_budget_mb, hint: see `polygraph.decide`.
     """
     return _Judge(graph, keys, evidence, asked, deadline, memory_budget_mb, hint).run()
 
@@ -73,7 +75,7 @@ class _Judge:
     def __init__(
         self,
         graph: Graph,
-        keys: OpenKeys,
+        keys: Callable[[], OpenKeys],
         evidence: set[str],
         asked: str,
         deadline: float,
@@ -81,7 +83,7 @@ class _Judge:
         hint: np.ndarray | None,
     ) -> None:
         self._graph = graph
-        self._keys = keys
+        self._open_keys = keys
         self._known = set(evidence)
         self._asked = asked
         self._deadline = deadline
@@ -91,12 +93,12 @@ class _Judge:
         self._result = OpenOrders()
 
     def run(self) -> OpenOrders:
-        if not len(self._keys):
-            return self._result
         strengths = [0] + [s for s, kind in ((1, PROCESS), (2, REALTIME)) if np.any(self._graph.kind == kind)]
         levels = [(kind, strength) for strength in strengths for kind in LEVELS]
         asked = [level for level in levels if models.counts_against(name_of(*level), self._asked)]
         open_ = [level for level in levels if not self._shown(*level)]
+        if not open_ or not len(self._keys):
+            return self._result
         first = [level for level in open_ if not any(level != other and _answers(other, level) for other in open_)]
         wanted = [level for level in asked if level in open_]
         if wanted:
@@ -114,6 +116,10 @@ class _Judge:
             if not any(other != name and name in models.implied_anomalies(other) for other, _ in self._result.found)
         ]
         return self._result
+
+    @cached_property
+    def _keys(self) -> OpenKeys:
+        return self._open_keys()
 
     def _ask(self, level: Level, deadline: float) -> None:
         kind, strength = level

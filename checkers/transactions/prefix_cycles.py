@@ -47,7 +47,7 @@ def find_prefix_cycles(knots: Knots, strength: int, limit: int) -> list[PrefixCy
     label, count, _ = refine(first, target, kind, allowed, within)
     if not count:
         return []
-    edges, bounds, _ = candidates(source, target, kind, 1 << RW, label, count, np.zeros(count, bool))
+    edges, bounds, _ = candidates(np.flatnonzero(kind == RW), source, target, label, count, np.zeros(count, bool))
     if not len(edges):
         return []
     best, path_start, path, lengths, _ = shortest_cycles(

@@ -29,7 +29,7 @@ from checkers.transactions.polygraph_kernels import topological
 from checkers.transactions.rw_register_edges import known_dependencies, open_keys
 from checkers.transactions.rw_register_explain import Explainer
 from checkers.transactions.rw_register_forced import Demands, Visible, demands
-from checkers.transactions.rw_register_knots import graph_of_order, knotted, part_of, put_into, with_sources
+from checkers.transactions.rw_register_knots import graph_of_order, knotted, order_of, part_of, put_into, with_sources
 from checkers.transactions.rw_register_questions import cursor_answer, prefix_answer
 from checkers.transactions.rw_register_versions import Versions, versions_of
 from checkers.transactions.rw_register_witness import NEVER
@@ -82,7 +82,7 @@ def level_of(model: str) -> tuple[str, int] | None:
 class LevelJudge:
     """Asks one question after the other; see the module.
 
-    order: int64[v], the versions key by key in an order that is likely. whole: whether to look at everything at once.
+    serial: int64[], transactions in an order that is likely. whole: whether to look at everything at once.
     """
 
     def __init__(
@@ -90,14 +90,14 @@ class LevelJudge:
         columns: TxnColumns,
         txn: np.ndarray,
         versions: Versions,
-        order: np.ndarray,
+        serial: np.ndarray,
         limit: int,
         *,
         whole: bool,
         unwritten_is_initial: bool,
     ) -> None:
         self._columns, self._txn, self._versions = columns, txn, versions
-        self._order = order
+        self._serial = serial
         self._limit = limit
         self._whole = whole
         self._unwritten = unwritten_is_initial
@@ -137,7 +137,7 @@ class LevelJudge:
         columns, txn, versions = self._columns, self._txn, self._versions
         everything = np.ones(len(columns), bool)
         wanted = np.zeros(len(columns), bool)
-        order = self._order
+        order = order_of(self._serial, len(columns), versions)
         for _ in range(0 if self._whole else ROUNDS_MAX):
             graph = _of_strength(graph_of_order(columns, txn, versions, order), strength)
             fresh = knotted(graph) & ~wanted

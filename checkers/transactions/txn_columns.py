@@ -81,7 +81,8 @@ class TxnColumns:
 
     def read_list(self, mop: int) -> list[Any]:
         """What a read returned, as values."""
-        return [self.shown_value(v) for v in self.element[self.list_start[mop] : self.list_start[mop + 1]]]
+        numbers: list[int] = self.element[self.list_start[mop] : self.list_start[mop + 1]].tolist()
+        return numbers if self.values is None else [self.values[number] for number in numbers]
 
     def txn_of_mop(self) -> np.ndarray:
         """int32[m]: the transaction of each micro-op."""
