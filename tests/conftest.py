@@ -10,8 +10,8 @@ import os
 import pytest
 from hypothesis import settings
 
-settings.register_profile("check", derandomize=True, database=None)
-settings.register_profile("prove", database=None)
+settings.register_profile("check", derandomize=True, database=None, deadline=None)
+settings.register_profile("prove", database=None, deadline=None)
 settings.load_profile("prove" if "FAULTLINE_EXAMPLES" in os.environ else "check")
 
 
