@@ -70,7 +70,8 @@ def failed_over(ran: Ran) -> bool:
 
 def asked_for_their_own_copy(ran: Ran) -> set[str | None]:
     """The nodes that answered local reads."""
-    ops = (ran.history.op(place) for place in range(len(ran.history)))
+    history = ran.history
+    ops = (history.op(place) for place in range(len(history)))
     return {op.node for op in ops if (op.f, op.type) == ("local-read", "ok")}
 
 
