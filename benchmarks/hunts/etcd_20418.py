@@ -28,7 +28,6 @@ import contextlib
 import json
 import random
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -37,10 +36,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.hunts.links import Links
+from benchmarks.hunts.record import Record
 from checkers.linearizability.register_models import Registers
 from harness.checker import CheckOptions
 from harness.errors import FaultlineError, InfrastructureError
-from harness.journal import Journal
 from harness.nodes.base import Cluster, Node, node_named
 from harness.nodes.docker import DockerCluster
 from harness.op import Op, invoke
@@ -79,12 +78,11 @@ class LinkedEtcd(Etcd):
 class Rounds:
     """One cluster and the record of what it was asked."""
 
-    def __init__(self, target: LinkedEtcd, cluster: Cluster, journal: Journal, seed: int) -> None:
-        self._target, self._cluster, self._journal = target, cluster, journal
+    def __init__(self, target: LinkedEtcd, cluster: Cluster, record: Record, seed: int) -> None:
+        self._target, self._cluster, self._record = target, cluster, record
         self._links = target.links
         self._random = random.Random(seed)
-        self._records = self._processes = 0
-        self._recording = threading.Lock()
+        self._processes = 0
         self._clients = ThreadPoolExecutor(2)
 
     def play(self, key: int) -> str:
@@ -154,28 +152,21 @@ class Rounds:
 
     def _invoked(self, node: Node, f: str, value: list[Any]) -> Op:
         self._processes += 1
-        return self._recorded(invoke(f, value).replace(process=self._processes, node=node.name))
+        return self._record.add(invoke(f, value).replace(process=self._processes, node=node.name))
 
     def _invoke(self, node: Node, asked: Op) -> Op:
         """By a client of its own; its completion."""
         context = SessionContext(asked.process, TIMEOUTS, lambda: None, self._target.chosen)
         try:
             with contextlib.closing(Etcd.workloads["register"].open(self._target, node, context)) as session:
-                return self._recorded(session.invoke(asked))
+                return self._record.add(session.invoke(asked))
         except Exception as error:
             certain = asked.f == "read" or isinstance(error, DidNotHappen)
-            return self._recorded(asked.replace(type="fail" if certain else "info", error=str(error)[:200]))
-
-    def _recorded(self, op: Op) -> Op:
-        with self._recording:
-            op = op.replace(index=self._records, time_ns=time.monotonic_ns())
-            self._records += 1
-            self._journal.append(op)
-        return op
+            return self._record.add(asked.replace(type="fail" if certain else "info", error=str(error)[:200]))
 
 
 @contextlib.contextmanager
-def cluster_of(image: str, nodes: int, seed: int, journal: Journal) -> Iterator[Rounds]:
+def cluster_of(image: str, nodes: int, seed: int, record: Record) -> Iterator[Rounds]:
     """A new cluster whose messages can be held. Raises FaultlineError."""
     options = with_defaults(Etcd.options, {"reads": "linearizable"})
     target = LinkedEtcd(image=image, options=options, timeouts=TIMEOUTS, workload="register")
@@ -184,15 +175,15 @@ def cluster_of(image: str, nodes: int, seed: int, journal: Journal) -> Iterator[
         Links(cluster.nodes, members.PEER_PORT) as target.links,
     ):
         target.start(cluster)
-        yield Rounds(target, cluster, journal, seed)
+        yield Rounds(target, cluster, record, seed)
 
 
-def hunt(image: str, nodes: int, rounds: int, seed: int, record: Path) -> Counter[str]:
-    """What the rounds ended in: `stale`, `ok` (the newest value) or `fail`, and `given up`. The ops go to `record`."""
+def hunt(image: str, nodes: int, rounds: int, seed: int, path: Path) -> Counter[str]:
+    """What the rounds ended in: `stale`, `ok` (the newest value) or `fail`, and `given up`. The ops go to `path`."""
     counts: Counter[str] = Counter()
-    journal = Journal(record)
+    record = Record(path)
     try:
-        with cluster_of(image, nodes, seed, journal) as cluster:
+        with cluster_of(image, nodes, seed, record) as cluster:
             for key in range(rounds):
                 try:
                     counts[cluster.play(key)] += 1
@@ -200,7 +191,7 @@ def hunt(image: str, nodes: int, rounds: int, seed: int, record: Path) -> Counte
                     counts["given up"] += 1
                     print(f"  a round was given up: {error}", flush=True)
     finally:
-        journal.close()
+        record.close()
     return counts
 
 
@@ -215,16 +206,16 @@ def main() -> int:
     given.keep.mkdir(parents=True, exist_ok=True)
     verdicts = []
     for nodes in [int(number) for number in given.nodes.split(",")]:
-        record = given.keep / f"etcd-20418-{given.seed}-{nodes}.jsonl"
+        path = given.keep / f"etcd-20418-{given.seed}-{nodes}.jsonl"
         try:
-            counts = hunt(given.image, nodes, given.rounds, given.seed, record)
+            counts = hunt(given.image, nodes, given.rounds, given.seed, path)
         except FaultlineError as error:
             print(f"{nodes} members: {error}")
             return 3
-        verdict = Registers().check(read_history(record), CheckOptions(workload={}))
+        verdict = Registers().check(read_history(path), CheckOptions(workload={}))
         verdicts.append(verdict.verdict)
         figures = ", ".join(f"{number} {name}" for name, number in counts.most_common())
-        print(f"{given.image}, {nodes} members: {figures}; {verdict.verdict}: {record}", flush=True)
+        print(f"{given.image}, {nodes} members: {figures}; {verdict.verdict}: {path}", flush=True)
     return 1 if "invalid" in verdicts else 0
 
 

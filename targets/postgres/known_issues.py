@@ -36,6 +36,23 @@ KNOWN_ISSUES: tuple[KnownIssue, ...] = (
         options={"isolation": "serializable"},
     ),
     KnownIssue(
+        name="serializable: two commits that pass each other",
+        sentence=(
+            "A commit becomes visible before it counts as committed for conflicts between SERIALIZABLE transactions,"
+            " and gives back its locks in between. If another one that has read what it changed passes it meanwhile, a"
+            " third that sees only the first can commit a cycle. Rare, but for transactions that hold many locks. Seen"
+            " on 16.14 and 18.4; no fix is known."
+        ),
+        link=(
+            "https://github.com/postgres/postgres/blob/d1c0f81e72738bcd1b5abc86be7f5a90d659f7bc"
+            "/src/backend/access/transam/xact.c"
+        ),
+        versions=(("9.1", ""),),
+        workloads=("append", "write-skew"),
+        anomalies=WRITE_SKEW,
+        options={"isolation": "serializable"},
+    ),
+    KnownIssue(
         name="serializable: G2-item with INSERT ... ON CONFLICT",
         sentence=(
             "Two SERIALIZABLE transactions that each insert a key which the other looked up and did not find can both"
