@@ -115,6 +115,6 @@ def test_keys_are_spread_over_all_and_the_last_is_among_them(count: int) -> None
 
 
 def test_a_target_without_local_reads_is_refused_before_anything_starts() -> None:
-    with pytest.raises(UsageError, match=r"final=converge: target 'postgres' can't read one node's own copy"):
-        make_plan(Request(target="postgres", workload="register", options={"final": "converge"}))
+    with pytest.raises(UsageError, match=r"final=converge: target 'ferretdb' can't read one node's own copy"):
+        make_plan(Request(target="ferretdb", workload="register", options={"final": "converge"}))
     assert make_plan(Request(target="redis", workload="set", options={"final": "converge"})).options["final"]
