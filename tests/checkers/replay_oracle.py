@@ -59,12 +59,17 @@ def serial(txns: Sequence[Txn], order: str) -> bool:
 
 def snapshot(txns: Sequence[Txn], order: str) -> bool:
     """Whether some commit order with a snapshot for each transaction does."""
+    tried: set[tuple[int, Any]] = set()
     earlier = [sum(1 << j for j, other in enumerate(txns) if before(other, txn, order)) for txn in txns]
     needed = sum(1 << i for i, txn in enumerate(txns) if txn.end is not None)
 
     def search(done: int, log: list[tuple[int, State]]) -> bool:
         if done & needed == needed:
             return True
+        key = (done, tuple((i, frozenset(writes.items())) for i, writes in log))
+        if key in tried:
+            return False
+        tried.add(key)
         for i, txn in enumerate(txns):
             if done >> i & 1 or earlier[i] & ~done:
                 continue
