@@ -536,7 +536,7 @@ class Busy:
         return Completed(list(argv), "", "")
 
 
-REFUSED = "error: Node is involved in cluster membership changes. Not safe to run cleanup.\n-- StackTrace --"
+NOT_NOW = "error: Node is involved in cluster membership changes. Not safe to run cleanup.\n-- StackTrace --"
 BROKEN_OFF = "[2026-11-22 16:37:37,316] Starting repair command #1 (066bdff0), repairing keyspace system_traces\nfailed"
 """Both as 5.0.9 says it."""
 
@@ -545,19 +545,19 @@ def test_what_a_change_of_the_ring_was_in_the_way_of_is_done_again(monkeypatch: 
     """Another failure is an error at once, as is a command that hung, and each one when time is up."""
     monkeypatch.setattr("targets.cassandra.nodetool.AGAIN_S", 0.0)
     setting: Any = None
-    assert CLEANUP.perform(setting, Busy((2, REFUSED), (2, REFUSED)))["tries"] == 3
+    assert CLEANUP.perform(setting, Busy((2, NOT_NOW), (2, NOT_NOW)))["tries"] == 3
     assert REPAIR.perform(setting, Busy((2, BROKEN_OFF)))["tries"] == 2
     for operation, failure in [
         (CLEANUP, (1, "error: Server is not initialized yet")),
         (REPAIR, (1, "nodetool: Failed to connect")),
         (REPAIR, (None, BROKEN_OFF)),
-        (COMPACT, (2, REFUSED)),
+        (COMPACT, (2, NOT_NOW)),
     ]:
         with pytest.raises(InfrastructureError, match=f"n1: nodetool {operation.kind}"):
             operation.perform(setting, Busy(failure))
     monkeypatch.setattr("targets.cassandra.nodetool.PATIENCE_S", -1.0)
     with pytest.raises(InfrastructureError, match="Not safe"):
-        CLEANUP.perform(setting, Busy((2, REFUSED)))
+        CLEANUP.perform(setting, Busy((2, NOT_NOW)))
 
 
 class Hosts:
