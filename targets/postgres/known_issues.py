@@ -41,7 +41,7 @@ KNOWN_ISSUES: tuple[KnownIssue, ...] = (
             "A commit becomes visible before it counts as committed for conflicts between SERIALIZABLE transactions,"
             " and gives back its locks in between. If another one that has read what it changed passes it meanwhile, a"
             " third that sees only the first can commit a cycle. Rare, but for transactions that hold many locks. Seen"
-            " on 16.14 and 18.4; no fix is known."
+            " on 16.14, 17.11, 18.4 and 18.6; no fix is known."
         ),
         link=(
             "https://github.com/postgres/postgres/blob/d1c0f81e72738bcd1b5abc86be7f5a90d659f7bc"
