@@ -9,10 +9,11 @@ that equal actions can be told to be the same. Two hints make the search fast, a
 from __future__ import annotations
 
 import enum
-import time
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, runtime_checkable
+
+from harness.compiled import working_time
 
 State = Hashable
 Action = Hashable
@@ -106,7 +107,7 @@ class Model(Protocol):
 
 @dataclass
 class Budget:
-    """deadline: on time.monotonic. configurations: how many may be held at once."""
+    """deadline: of working_time(). configurations: how many may be held at once."""
 
     deadline: float
     configurations: int
@@ -119,7 +120,7 @@ class Budget:
     @classmethod
     def of(cls, time_s: float, memory_mb: int) -> Budget:
         """From now on, so many seconds and megabytes."""
-        return cls(time.monotonic() + time_s, max(1000, memory_mb * 1_000_000 // CONFIGURATION_BYTES))
+        return cls(working_time() + time_s, max(1000, memory_mb * 1_000_000 // CONFIGURATION_BYTES))
 
 
 @dataclass

@@ -26,11 +26,11 @@ usually below ten.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from checkers.linearizability.linearizable_model import ILLEGAL, Action, Budget, Kind, Model, Operation, Outcome, State
+from harness.compiled import working_time
 
 DOMINANCE_MAX = 400
 """Above so many configurations of one state, looking for dominated ones (quadratic) costs more than it saves."""
@@ -186,7 +186,7 @@ class _Search:
             invoked = 0
             bit = bits[number]
             after = self._complete(before, bit)
-            if after is None or time.monotonic() > self.budget.deadline:
+            if after is None or working_time() > self.budget.deadline:
                 outcome.linearizable = None
             elif not after:
                 outcome.linearizable = False
@@ -275,7 +275,7 @@ class _Search:
             stack = levels[level]
             while stack:
                 looked += 1
-                if not looked & 255 and (held + len(after) > limit or time.monotonic() > self.budget.deadline):
+                if not looked & 255 and (held + len(after) > limit or working_time() > self.budget.deadline):
                     return None
                 for node, done in self._next(stack.pop(), bit, choices):
                     state, to_place, optional, used, unseen = node

@@ -10,7 +10,6 @@ Cost: that of `linearizable`, and of the weaker model's checker where the histor
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import msgspec
@@ -23,6 +22,7 @@ from checkers.linearizability.register_model import Register
 from checkers.ordering.causal import DEFAULT_MODEL, Causal
 from checkers.ordering.sequential import Sequential, is_composite
 from harness.checker import Checker, CheckOptions
+from harness.compiled import working_time
 from harness.history import History
 from harness.verdict import Verdict
 
@@ -48,12 +48,12 @@ class Registers:
 
     def check(self, history: History, options: CheckOptions) -> Verdict:
         """Judge against `options.model`, linearizable by default. Raises HistoryError for ops of another kind."""
-        began = time.monotonic()
+        began = working_time()
         strict = self._linearizable.check(history, options)
         weaker = _WEAKER.get(models.canonical(options.model or "linearizable"))
         if weaker is None or strict.verdict != "unknown" or _has_composites(history):
             return strict
-        left_s = max(options.time_budget_s - (time.monotonic() - began), 1.0)
+        left_s = max(options.time_budget_s - (working_time() - began), 1.0)
         initial = self._initial_value(options.workload.get("initial"))
         workload = {**options.workload, "initial": initial}
         decided = weaker.check(history, msgspec.structs.replace(options, time_budget_s=left_s, workload=workload))

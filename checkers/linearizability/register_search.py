@@ -15,14 +15,12 @@ Cost: see `checkers.linearizability.register_walk`; 100,000 calls of ten clients
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 
-from checkers.linearizability.linearizable_model import NEVER, Budget
-from checkers.linearizability.register_columns import CAS, READ, WRITE, RegisterColumns, group
+from checkers.linearizability.linearizable_model import Budget
+from checkers.linearizability.register_columns import RegisterColumns
 from checkers.linearizability.register_layout import (
     G_MASK,
     G_SHIFT,
@@ -63,8 +61,7 @@ from checkers.linearizability.register_walk import (
     VALID,
     walk,
 )
-from harness.compiled import kernel
-from harness.history import INFO, OK
+from harness.compiled import kernel, working_time
 
 UNDECIDED = PAUSED
 
@@ -110,17 +107,6 @@ class Found:
     complete: bool = False
 
 
-@cache
-def prepare() -> None:
-    """Load compiled code, or compile it in a new installation: before a budget of time begins."""
-    calls = np.array([[WRITE, 0, 1], [WRITE, 2, 3], [CAS, 4, NEVER], [READ, 5, 6]], np.int64)
-    zero, one = np.zeros(4, np.int64), np.ones(4, np.int64)
-    outcome = np.where(calls[:, 2] == NEVER, INFO, OK)
-    columns = group(1, zero, calls[:, 0], outcome, one, one, calls[:, 1], calls[:, 2], 0, 8, [None], False)
-    RegisterSearch(columns).judge(np.ones(1, bool), Budget.of(1, 1))
-    Walk(RegisterSearch(columns), 0, EXACT).run(1, Budget.of(1, 1))
-
-
 class RegisterSearch:
     """All registers of some columns. judged: int8[k], VALID, INVALID or UNDECIDED, when `judge` was called."""
 
@@ -134,7 +120,7 @@ class RegisterSearch:
     def judge(self, which: np.ndarray, budget: Budget) -> None:
         """Judge the registers of which bool[k] is true."""
         at, layout = 0, self.layout
-        while at < len(which) and time.monotonic() <= budget.deadline:
+        while at < len(which) and working_time() <= budget.deadline:
             at, most = _judge(
                 at,
                 which,
@@ -199,7 +185,7 @@ class RegisterSearch:
                     furthest = each
                 if status != PAUSED:
                     walks.remove(each)
-                if time.monotonic() > budget.deadline:
+                if working_time() > budget.deadline:
                     walks.clear()
                     break
         found = furthest.found()
@@ -250,7 +236,7 @@ class Walk:
         """
         until = int(self._at[A_STEPS]) + steps
         status = PAUSED
-        while self._at[A_STEPS] < until and time.monotonic() <= budget.deadline:
+        while self._at[A_STEPS] < until and working_time() <= budget.deadline:
             self._room[R_HOW][H_UNTIL] = min(until, int(self._at[A_STEPS]) + PAUSE_STEPS)
             status = walk(self._event, self._calls, self._returned, *self._room)
             if status in (VALID, INVALID) or (status == FULL and not self._grow(budget.bytes - spent)):

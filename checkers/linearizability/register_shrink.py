@@ -17,7 +17,6 @@ is not found by then is kept.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
@@ -25,6 +24,7 @@ import numpy as np
 from checkers.linearizability.linearizable_model import NEVER, Budget
 from checkers.linearizability.register_columns import CAS, READ, WRITE, RegisterColumns
 from checkers.linearizability.register_search import INVALID, RegisterSearch
+from harness.compiled import working_time
 from harness.history import FAIL, INFO, OK
 
 FIRST_CALLS = 8
@@ -37,7 +37,7 @@ def needed(columns: RegisterColumns, stuck: int) -> list[int]:
     register = Part(columns, stuck)
     budget = Budget.of(SHRINK_S, SHRINK_MB)
     count = FIRST_CALLS
-    while time.monotonic() <= budget.deadline:
+    while working_time() <= budget.deadline:
         some = register.before[-count:]
         if register.is_broken(register.with_grounds(some), budget):
             return register.least(some, register.with_grounds, budget)
@@ -141,7 +141,7 @@ class Part:
         """What `part` makes of as few of these calls as are still broken, as far as the budget goes."""
         left = list(calls)
         size = (len(left) + 1) // 2
-        while size and time.monotonic() <= budget.deadline:
+        while size and working_time() <= budget.deadline:
             place = 0
             while place < len(left):
                 fewer = left[:place] + left[place + size :]
@@ -154,7 +154,7 @@ class Part:
 
     def is_broken(self, kept: Sequence[int], budget: Budget, *, relaxed: bool = True) -> bool:
         """Whether these calls alone have no order. relaxed: a crashed cas may have put its value whatever it found."""
-        if time.monotonic() > budget.deadline:
+        if working_time() > budget.deadline:
             return False
         calls = np.array(kept, np.int64)
         finished = self._returned[calls] < NEVER

@@ -19,7 +19,6 @@ Cost: rounds × edges × chains for the first (two or three rounds); the second 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +30,7 @@ from checkers.linearizability.linearizable import Linearizable
 from checkers.ordering.session_ops import INITIAL, ByChain, Clocks, SessionOp, SessionOps, session_ops
 from checkers.values import freeze, show
 from harness.checker import CheckOptions
+from harness.compiled import working_time
 from harness.history import FAIL, OK, History, HistoryError
 from harness.verdict import Anomaly, Verdict
 
@@ -103,7 +103,7 @@ def decide_sequential(
 
 def decide(found: SessionOps, time_budget_s: float) -> Decision:
     """The same for ops that are linked. Reads of values that nobody wrote are taken as if they were not there."""
-    deadline = time.monotonic() + time_budget_s
+    deadline = working_time() + time_budget_s
     edges = list(found.edges)
     known = set(edges)
     while True:
@@ -115,7 +115,7 @@ def decide(found: SessionOps, time_budget_s: float) -> Decision:
             break
         known |= new
         edges += sorted(new)
-        if time.monotonic() > deadline:
+        if working_time() > deadline:
             return Decision(None)
     order = _some_order(found, edges, deadline)
     if order is None:
@@ -232,7 +232,7 @@ def _some_order(found: SessionOps, edges: list[tuple[int, int]], deadline: float
         if len(order) == count:
             return order
         steps += 1
-        if steps % 256 == 0 and time.monotonic() > deadline:
+        if steps % 256 == 0 and working_time() > deadline:
             return None
         state = (frozenset(ready), tuple(sorted(holds.items(), key=repr))) if stack and steps > count else None
         choices = [] if state in dead else sorted((op for op in ready if may(op)), reverse=True)
