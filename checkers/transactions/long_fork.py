@@ -12,7 +12,9 @@ SOSP 2011; the workload is Jepsen's `long-fork`).
 
 Every key has two versions, nothing and its one value, so all dependencies are known, and what the record fits or not is
 exact for serializability, snapshot isolation, and their session and strict variants. Beside forks: stale reads
-(`G-single-item-process`, `-realtime`), `G1a`, `garbage-read`, `internal` (a read that contradicts itself).
+(`G-single-item-process`, `-realtime`), `G1a`, `garbage-read`, `internal` (a read that contradicts itself). Reads of
+different groups that share keys can disagree in the same way, or three of them in a circle: a `G-nonadjacent-item`,
+told where no group is forked by itself.
 A key that was written twice breaks the premise: unknown.
 
 Cost: O(reads × keys of a group); forks are sought among the distinct states of a group, sorted by size, so that a sound
@@ -63,12 +65,13 @@ class LongFork:
         calls = calls_of(history, ("write", "read", "txn", ""))
         parsed = _Parsed(calls)
         graph = ExplainedGraph(calls, parsed.committed, history.has_invocations)
-        findings = [*parsed.findings, *_forks(parsed, calls)]
+        forks = list(_forks(parsed, calls))
+        findings = [*parsed.findings, *forks]
         _depend(parsed, graph)
         more: Counter[str] = Counter()
         cycles, undecided = graph.cycles(options.max_shown)
         for name, count, examples in cycles:
-            if name != EVIDENCE:
+            if name != EVIDENCE or not forks:
                 findings += [Finding(graph.anomaly(name, cycle, _sentence), name) for cycle in examples]
                 more[name] += count - len(examples)
         if parsed.twice:

@@ -38,8 +38,11 @@ def verdict(ops: Any, model: str = "snapshot-isolation") -> Any:
     return LongFork().check(columns, CheckOptions(model=model))
 
 
-def made(seed: int) -> list[Op]:
-    """Up to eight ops on two groups of two keys by three clients, read from replicas that each miss something."""
+def made(seed: int, *, crossing: bool = False) -> list[Op]:
+    """Up to eight ops on two groups of two keys by three clients, read from replicas that each miss something.
+
+    crossing: each read takes some keys of both groups.
+    """
     chance = random.Random(seed)
     ops: list[Op] = []
     replicas: list[set[int]] = [set(), set(), set()]
@@ -56,6 +59,8 @@ def made(seed: int) -> list[Op]:
             if unwritten and chance.random() < 0.6 - 0.1 * len(ops) / 4:
                 op = Op("invoke", "write", [["w", unwritten.pop(), 1]], process)
             else:
+                if crossing:
+                    keys = chance.sample(range(2 * SIZE), chance.randint(1, 3))
                 op = Op("invoke", "read", [["r", key, None] for key in keys], process)
             open_[process] = op
             ops.append(op)
@@ -102,6 +107,23 @@ def test_verdicts_are_those_of_the_definitions(seed: int, model: str) -> None:
     ops = made(seed)
     legal, order = MODELS[model]
     assert verdict(ops, model).verdict == ("valid" if legal(txns_of(ops), order) else "invalid")
+
+
+@thorough
+@given(st.integers(0, 2**63), st.sampled_from(sorted(MODELS)))
+def test_verdicts_where_groups_overlap(seed: int, model: str) -> None:
+    ops = made(seed, crossing=True)
+    legal, order = MODELS[model]
+    assert verdict(ops, model).verdict == ("valid" if legal(txns_of(ops), order) else "invalid")
+
+
+def test_three_reads_of_three_groups_that_disagree_in_a_circle() -> None:
+    writes = [("invoke", key, "write", [["w", key, 1]]) for key in (1, 2, 3)]
+    reads = [*read(4, k1=1, k2=None), *read(5, k2=1, k3=None), *read(6, k3=1, k1=None)]
+    found = verdict(history(*writes, *reads))
+    assert found.verdict == "invalid" and "G-nonadjacent-item" in found.anomaly_types
+    found = verdict(history(*writes, *read(4, k1=1, k2=None), *read(5, k2=1, k1=None, k3=None)))
+    assert found.verdict == "invalid" and "G-nonadjacent-item" in found.anomaly_types
 
 
 def test_the_random_histories_are_of_both_kinds() -> None:
