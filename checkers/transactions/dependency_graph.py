@@ -150,10 +150,12 @@ def session_edges(status: np.ndarray, process: np.ndarray, began: np.ndarray, co
     """From each `ok` transaction to the next committed one that its client began after it.
 
     Several of unknown outcome in a row all follow the last `ok` one, and lead nowhere: nothing says when they ended.
-    began: places that order the transactions of one client.
+    began: places that order the transactions of one client. Short numbers are sorted in linear time.
     """
-    nodes = np.flatnonzero(committed)
-    order = nodes[np.lexsort((began[nodes], process[nodes]))]
+    order = np.flatnonzero(committed)
+    order = order[np.argsort(began[order], kind="stable")]
+    short = np.all(process == process.astype(np.int16))
+    order = order[np.argsort(process[order].astype(np.int16 if short else np.int64), kind="stable")]
     known = status[order] == OK
     last_known = np.maximum.accumulate(np.where(known, np.arange(len(order)), -1)) if len(order) else order
     before = np.concatenate(([-1], last_known[:-1])) if len(order) else last_known
@@ -167,20 +169,19 @@ def realtime_edges(invoked: np.ndarray, completed: np.ndarray, committed: np.nda
     txns = len(invoked)
     ends = np.flatnonzero(committed & (completed >= 0))
     begins = np.flatnonzero(committed & (invoked >= 0))
-    place = np.concatenate((completed[ends], invoked[begins]))
-    txn = np.concatenate((ends, begins))
-    is_end = np.concatenate((np.ones(len(ends), bool), np.zeros(len(begins), bool)))
-    order = np.argsort(place, kind="stable")
-    txn, is_end = txn[order], is_end[order]
-    new = is_end & ~np.concatenate(([False], is_end[:-1])) if len(is_end) else is_end
-    barrier = np.cumsum(new) - 1 + txns
-    count = int(new.sum())
-    chain = txns + np.arange(count)
-    into = is_end
-    out = ~is_end & (barrier >= txns)
+    event = np.full(max(int(completed.max(initial=-1)), int(invoked.max(initial=-1))) + 1, -1, np.int64)
+    event[completed[ends]] = 2 * ends + 1
+    event[invoked[begins]] = 2 * begins
+    event = event[event >= 0]
+    txn, is_end = event >> 1, (event & 1).astype(bool)
+    new = is_end.copy()
+    new[1:] &= ~is_end[:-1]
+    barrier = np.cumsum(new) + (txns - 1)
+    into, out = np.flatnonzero(is_end), np.flatnonzero(~is_end & (barrier >= txns))
+    chain = np.arange(txns, txns + np.count_nonzero(new))
     return _bare(
         txns,
-        txns + count,
+        txns + len(chain),
         np.concatenate((txn[into], barrier[out], chain[:-1])),
         np.concatenate((barrier[into], txn[out], chain[1:])),
         REALTIME,

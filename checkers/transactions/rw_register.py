@@ -46,7 +46,7 @@ from checkers.transactions.rw_register_levels import LevelJudge
 from checkers.transactions.rw_register_sessions import SessionJudge
 from checkers.transactions.rw_register_values import ValueAnomalies
 from checkers.transactions.rw_register_versions import Versions, versions_of
-from checkers.transactions.rw_register_witness import NEVER
+from checkers.transactions.rw_register_witness import NEVER, ODD_PART_MAX
 from checkers.transactions.txn_columns import Form, TxnColumns, columns_of
 from checkers.transactions.txn_verdict import txn_verdict, without_realtime
 from checkers.transactions.value_findings import Found
@@ -58,9 +58,6 @@ from harness.verdict import Verdict
 DEFAULT_MODEL = "strict-serializable"
 SMALL = 200
 ROUNDS_MAX = 5
-ODD_PART_MAX = 0.04
-"""Where an order fails for a larger part of the transactions, its knots hold more than half of them (seen: from 0.03 to
-0.06 on)."""
 IN_PASSING_S = (5.0, 0.2)
 """For what else is wrong with a history that is invalid anyway: a small one, another; or as long as all before took."""
 

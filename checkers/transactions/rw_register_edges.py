@@ -56,18 +56,16 @@ def _before_the_first(columns: TxnColumns, txn: np.ndarray, versions: Versions) 
     keys = np.flatnonzero(writes > 0)
     rows = versions.start[keys] + keys
     reads = versions.read_start[rows + 1] - versions.read_start[rows]
-    none = np.zeros(len(keys), np.int64)
-    first, row = products(versions.read_start[rows], reads, np.arange(len(keys)), none + 1)
-    first = versions.read[first]
-    _, once = np.unique(row * n + txn[first], return_index=True)
-    first, row, writes = first[once], row[once], writes[keys]
+    first, row = ranges(versions.read_start[rows], reads)
+    first, row = _once_each(versions.read[first], row, txn)
+    writes = writes[keys]
     reads = np.bincount(row, minlength=len(keys))
     small = reads * writes <= PRODUCT_MAX * (reads + writes)
     at, to = products((np.cumsum(reads) - reads)[small], reads[small], versions.start[keys[small]], writes[small])
     parts = [edges_between(n, RW, first[at], versions.mop[to], txn)]
     large = np.flatnonzero(~small)
     if len(large):
-        writing, _ = products(versions.start[keys[large]], writes[large], none[large], none[large] + 1)
+        writing, _ = ranges(versions.start[keys[large]], writes[large])
         start = np.concatenate(([0], np.cumsum(writes[large])))
         chained = ~small[row]
         number = np.cumsum(~small) - 1
@@ -75,13 +73,24 @@ def _before_the_first(columns: TxnColumns, txn: np.ndarray, versions: Versions) 
     return parts
 
 
+def _once_each(read: np.ndarray, row: np.ndarray, txn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(read, row) without those of a transaction that has read the same row before. Ascending by row, then read."""
+    once = np.ones(len(read), bool)
+    once[1:] = (txn[read[1:]] != txn[read[:-1]]) | (row[1:] != row[:-1])
+    return read[once], row[once]
+
+
+def ranges(first: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(place, group): for each group i all places first[i] .. first[i] + count[i]."""
+    group = np.repeat(np.arange(len(count)), count)
+    return np.arange(len(group)) + (first + count - np.cumsum(count))[group], group
+
+
 def products(
     first: np.ndarray, count: np.ndarray, other_first: np.ndarray, other_count: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """For each group all pairs of first[i] .. first[i] + count[i] with the others."""
-    size = count * other_count
-    group = np.repeat(np.arange(len(size)), size)
-    place = np.arange(len(group)) - np.repeat(np.cumsum(size) - size, size)
+    place, group = ranges(np.zeros(len(count), np.int64), count * other_count)
     return first[group] + place // other_count[group], other_first[group] + place % other_count[group]
 
 
@@ -89,7 +98,7 @@ def _writes_follow_reads(columns: TxnColumns, txn: np.ndarray, versions: Version
     """Where a transaction read one version and wrote another: the other readers of the first come before it."""
     later, row = follows(columns, txn, versions)
     count = versions.read_start[row + 1] - versions.read_start[row]
-    at, which = products(versions.read_start[row], count, np.arange(len(row)), np.ones(len(row), np.int64))
+    at, which = ranges(versions.read_start[row], count)
     return edges_between(len(columns), RW, versions.read[at], versions.mop[later[which]], txn)
 
 
@@ -125,15 +134,12 @@ def open_keys(columns: TxnColumns, txn: np.ndarray, versions: Versions) -> OpenK
     """The keys with several versions."""
     count = np.diff(versions.start)
     keys = np.flatnonzero(count > 1)
-    which, _ = products(versions.start[keys], count[keys], np.zeros(len(keys), np.int64), np.ones(len(keys), np.int64))
+    which, _ = ranges(versions.start[keys], count[keys])
     rows = which + np.repeat(keys, count[keys]) + 1
     readers = versions.read_start[rows + 1] - versions.read_start[rows]
-    at, _ = products(versions.read_start[rows], readers, np.zeros(len(rows), np.int64), np.ones(len(rows), np.int64))
-    reads = versions.read[at]
-    row = np.repeat(np.arange(len(rows)), readers)
-    once = np.ones(len(reads), bool)
-    once[1:] = (txn[reads[1:]] != txn[reads[:-1]]) | (row[1:] != row[:-1])
-    reads, readers = reads[once], np.bincount(row[once], minlength=len(rows))
+    at, row = ranges(versions.read_start[rows], readers)
+    reads, row = _once_each(versions.read[at], row, txn)
+    readers = np.bincount(row, minlength=len(rows))
     return OpenKeys(
         key=keys.astype(np.int32),
         start=np.concatenate(([0], np.cumsum(count[keys]))).astype(np.int64),

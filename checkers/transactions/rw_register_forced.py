@@ -27,7 +27,7 @@ from checkers.transactions.dependency_graph import PROCESS, REALTIME, WR, Graph
 from checkers.transactions.graph_kernels import rows
 from checkers.transactions.polygraph_clauses import OUT_OF_TIME, Undecided
 from checkers.transactions.polygraph_kernels import reach, topological
-from checkers.transactions.rw_register_edges import products
+from checkers.transactions.rw_register_edges import ranges
 from checkers.transactions.rw_register_versions import MISSED, NOBODY, VERSION, Versions
 from checkers.transactions.txn_columns import TxnColumns
 from harness.compiled import working_time
@@ -144,9 +144,7 @@ def _observed(
     """(version, place in reads): written by whom the reader read from, too. before: only if before that read."""
     saw = np.flatnonzero((versions.saw == VERSION) & (versions.inner != MISSED) & versions.usable[columns.key])
     start = np.searchsorted(txn[saw], np.arange(len(columns) + 1))
-    at, which = products(
-        np.arange(len(reads)), np.ones(len(reads), np.int64), start[reads.txn], np.diff(start)[reads.txn]
-    )
+    which, at = ranges(start[reads.txn], np.diff(start)[reads.txn])
     source = saw[which]
     if before:
         at, source = at[source < reads.mop[at]], source[source < reads.mop[at]]
@@ -182,7 +180,8 @@ def _pairs(versions: Versions, reads: _Reads, deadline: float) -> list[tuple[np.
         if working_time() > deadline:
             raise Undecided(OUT_OF_TIME)
         some = np.flatnonzero(chunk == number)
-        parts.append(products(some, np.ones(len(some), np.int64), versions.start[reads.key[some]], writers[some]))
+        version, which = ranges(versions.start[reads.key[some]], writers[some])
+        parts.append((some[which], version))
     return parts
 
 
@@ -218,7 +217,8 @@ def _of_the_past(
         bits = reach(first, by_source, past.target, order, column, (len(block) + 63) // 64)
         inside = np.flatnonzero(column[reads.txn] >= 0)
         writers = np.diff(versions.start)[reads.key[inside]]
-        at, version = products(inside, np.ones(len(inside), np.int64), versions.start[reads.key[inside]], writers)
+        version, which = ranges(versions.start[reads.key[inside]], writers)
+        at = inside[which]
         reader = column[reads.txn[at]]
         seen = bits[versions.writer[version], reader >> 6] >> (reader & 63).astype(np.uint64) & np.uint64(1)
         parts.append((version[seen != 0], at[seen != 0]))

@@ -20,7 +20,7 @@ import numpy as np
 
 from checkers.transactions.dependency_graph import PASS, PROCESS, REALTIME, RW, WR, WW, Graph, edges_between, graph_of
 from checkers.transactions.polygraph import Answer, Conflict, Link, Must, OpenKeys
-from checkers.transactions.rw_register_edges import products
+from checkers.transactions.rw_register_edges import ranges
 from checkers.transactions.rw_register_forced import version_by
 from checkers.transactions.rw_register_guess import order_that_fits
 from checkers.transactions.rw_register_versions import NOBODY, Versions
@@ -55,8 +55,8 @@ def _first_writes(columns: TxnColumns, txn: np.ndarray, versions: Versions) -> G
     mine, key = mine[mine != NOBODY], key[initial][mine != NOBODY]
     mine, once = np.unique(mine, return_index=True)
     key = key[once]
-    first, other = products(mine, np.ones(len(mine), np.int64), versions.start[key], np.diff(versions.start)[key])
-    return edges_between(len(columns), WW, versions.mop[first], versions.mop[other], txn)
+    other, which = ranges(versions.start[key], np.diff(versions.start)[key])
+    return edges_between(len(columns), WW, versions.mop[mine[which]], versions.mop[other], txn)
 
 
 def _by_cursor(versions: Versions, keys: OpenKeys) -> OpenKeys:

@@ -32,7 +32,7 @@ from checkers.transactions.dependency_graph import RW, WR, Graph, graph_of
 from checkers.transactions.graph_kernels import components, rows
 from checkers.transactions.polygraph import Answer, Must, OpenKeys, decide
 from checkers.transactions.polygraph_clauses import OUT_OF_TIME, Undecided
-from checkers.transactions.rw_register_edges import products
+from checkers.transactions.rw_register_edges import ranges
 from checkers.transactions.rw_register_explain import Explainer
 from checkers.transactions.rw_register_versions import INITIAL, MISSED, OWN, VERSION, Versions
 from checkers.transactions.session_order import clients, program_order
@@ -141,7 +141,7 @@ class SessionJudge:
             raise Undecided(
                 "clients read and wrote single keys too often for all their reads and writes to be compared"
             )
-        at, which = products(np.arange(len(second)), np.ones(len(second), np.int64), low, high - low)
+        which, at = ranges(low, high - low)
         before = first[which] < second[at]
         return first[which[before]], second[at[before]]
 
@@ -212,15 +212,13 @@ class SessionJudge:
         by_key = self._writes[np.argsort(columns.key[self._writes], kind="stable")]
         start = np.searchsorted(columns.key[by_key], np.arange(len(columns.keys) + 1))
         read_keys = columns.key[last_of_key]
-        read, place = products(
-            last_of_key, np.ones(len(last_of_key), np.int64), start[read_keys], np.diff(start)[read_keys]
-        )
-        graph = graph_of(mops, [*base, self._read_from(mine), _edges(mops, RW, read, by_key[place])])
+        place, which = ranges(start[read_keys], np.diff(start)[read_keys])
+        graph = graph_of(mops, [*base, self._read_from(mine), _edges(mops, RW, last_of_key[which], by_key[place])])
         seen = mine[versions.saw[mine] != INITIAL]
         keys = np.unique(columns.key[seen])
         keys = keys[np.diff(start)[keys] > 1]
         count = np.diff(start)[keys]
-        which, _ = products(start[keys], count, np.zeros(len(keys), np.int64), np.ones(len(keys), np.int64))
+        which, _ = ranges(start[keys], count)
         writes = by_key[which]
         version_of = np.full(mops, -1, np.int64)
         version_of[writes] = np.arange(len(writes))
