@@ -10,10 +10,11 @@ clients were told: nobody is taken off call but by a leave that saw both on.
 
 Beside it, what the same record proves: a leave that failed and yet took effect or was seen (`G1a`), somebody off call
 whom nobody took off (`garbage-read`), an acknowledged leave that a later read does not show (`lost-write`; it counts
-where the model speaks of realtime, else the read may be an old snapshot).
+where the model forbids stale reads, else the read may be an old snapshot).
 
 The final read is one that began when every acknowledged leave had returned. Without one the verdict is `unknown`,
-unless a violation is proven anyway. Cost: one pass, O(n).
+unless a violation is proven anyway. In a history of completions only nothing is known about realtime: a `lost-write` is
+not looked for, and a leave may have seen whatever was done anywhere in it. Cost: one pass, O(n).
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ from harness.verdict import Anomaly, Edge, Judgement, Verdict
 
 NAMES = ("Alice", "Bob")
 LOST = "lost-write"
+STALE = "stale-read"
+"""The evidence of a lost write: which models forbid that a transaction misses what was committed before it began."""
 _BOTH_ON = (False, False)
 
 
@@ -91,12 +94,13 @@ class WriteSkew:
 
     def check(self, history: History, options: CheckOptions) -> Verdict:
         """Judge every pair. Raises HistoryError for a value of another shape."""
-        asked = options.model or "serializable"
+        asked = models.canonical(options.model or "serializable")
+        timed = history.has_invocations
         pairs = _pairs(history)
         looks = list(_looks(history))
         found: dict[str, list[Anomaly]] = {}
         for key, pair in pairs.items():
-            for anomaly in _judge(key, pair, looks):
+            for anomaly in _judge(key, pair, looks, timed):
                 found.setdefault(anomaly.type, []).append(_against(asked, anomaly))
         for anomaly in _unknown_pairs(pairs, looks):
             found.setdefault(anomaly.type, []).append(_against(asked, anomaly))
@@ -109,10 +113,11 @@ class WriteSkew:
             verdict = "invalid"
         if not final and any(leave.possible for leave in leaves):
             reasons.append("no read of all pairs succeeded after the last leave: what the database holds is not known")
-            verdict = "unknown" if verdict == "valid" else verdict
-        weakest, stronger = models.ruled_out(kind for kind in found if kind != LOST)
-        if LOST in found and not weakest:
-            weakest = [models.STRICT]
+        if not timed and (leaves or looks) and models.needs_realtime(asked):
+            reasons.append(f"the history has no invocations: nothing is known about realtime, which {asked} needs")
+        if reasons and verdict == "valid":
+            verdict = "unknown"
+        weakest, stronger = models.ruled_out(STALE if kind == LOST else kind for kind in found)
         return Verdict(
             verdict=verdict,
             checker=self.name,
@@ -137,19 +142,17 @@ class WriteSkew:
 
 def _against(asked: str, anomaly: Anomaly) -> Anomaly:
     """The anomaly, with whether it counts against the model asked."""
-    if anomaly.type == LOST:
-        return msgspec.structs.replace(anomaly, counts=models.needs_realtime(asked))
-    return msgspec.structs.replace(anomaly, counts=models.counts_against(anomaly.type, asked))
+    evidence = STALE if anomaly.type == LOST else anomaly.type
+    return msgspec.structs.replace(anomaly, counts=models.counts_against(evidence, asked))
 
 
 def _pairs(history: History) -> dict[Any, Pair]:
     pairs: dict[Any, Pair] = {}
-    for place in _invocations(history, "leave"):
+    for place, end in _calls(history, "leave"):
         index = int(history.index[place])
         value = history.value[place]
         if not isinstance(value, list | tuple) or len(value) != 3 or value[1] not in (0, 1):
             raise HistoryError(f"index {index}: the value of leave must be [pair, 0 or 1, null], not {show(value)}")
-        end = int(history.pair[place])
         outcome = INFO if end < 0 else int(history.type[end])
         left: bool | None = None
         if outcome == OK:
@@ -178,8 +181,7 @@ _TOLD = (["left"], ["stayed"], ("left",), ("stayed",))
 
 
 def _looks(history: History) -> Iterator[Look]:
-    for place in _invocations(history, "read-all"):
-        end = int(history.pair[place])
+    for place, end in _calls(history, "read-all"):
         if end < 0 or history.type[end] != OK:
             continue
         index = int(history.index[end])
@@ -194,17 +196,23 @@ def _looks(history: History) -> Iterator[Look]:
         yield Look(place, index, int(history.process[place]), off)
 
 
-def _invocations(history: History, f: str) -> list[int]:
+def _calls(history: History, f: str) -> Iterator[tuple[int, int]]:
+    """The places of each op's invocation and completion (-1: none); of a completion without invocations twice its own."""
     if f not in history.f_names:
-        return []
-    chosen = history.client & (history.type == INVOKE) & (history.f == history.f_names.index(f))
-    return np.flatnonzero(chosen).tolist()
+        return
+    chosen = history.client & (history.f == history.f_names.index(f))
+    if not history.has_invocations:
+        for place in np.flatnonzero(chosen).tolist():
+            yield place, place
+        return
+    for place in np.flatnonzero(chosen & (history.type == INVOKE)).tolist():
+        yield place, int(history.pair[place])
 
 
-def _judge(key: Any, pair: Pair, looks: list[Look]) -> Iterator[Anomaly]:
+def _judge(key: Any, pair: Pair, looks: list[Look], timed: bool) -> Iterator[Anomaly]:
     told: set[str] = set()
     for look in looks:
-        for proof in _compared(pair, look, look.off.get(key, _BOTH_ON)):
+        for proof in _compared(pair, look, look.off.get(key, _BOTH_ON), timed):
             if proof.type not in told:
                 told.add(proof.type)
                 yield proof
@@ -214,7 +222,7 @@ def _judge(key: Any, pair: Pair, looks: list[Look]) -> Iterator[Anomaly]:
     first, second = pair.leaves
     for leave in (*first, *second):
         if leave.outcome == OK and not leave.left:
-            yield from _stayed(pair, leave)
+            yield from _stayed(pair, leave, timed)
 
 
 def _left(key: Any, member: int, pair: Pair, looks: list[Look]) -> tuple[Leave, Look | None] | None:
@@ -264,7 +272,7 @@ def _edge(reader: Leave, writer: Leave) -> Edge:
     )
 
 
-def _compared(pair: Pair, look: Look, off: tuple[bool, bool]) -> Iterator[Anomaly]:
+def _compared(pair: Pair, look: Look, off: tuple[bool, bool], timed: bool) -> Iterator[Anomaly]:
     """What a read shows of each member against what the leaves were told."""
     for member, is_off in enumerate(off):
         leaves = pair.leaves[member]
@@ -279,7 +287,7 @@ def _compared(pair: Pair, look: Look, off: tuple[bool, bool]) -> Iterator[Anomal
                 sentence = f"Pair {show(pair.key)}: {name} is off call, but nobody took {name} off."
                 yield Anomaly("garbage-read", records, sentence, key=pair.key, sub_history=records)
         done = next((each for each in leaves if each.happened and each.end is not None and each.end < look.place), None)
-        if not is_off and done is not None:
+        if timed and not is_off and done is not None:
             records = sorted({look.record, done.record})
             sentence = (
                 f"Pair {show(pair.key)}: {done.who} left and was told so, but a read that began afterwards (client "
@@ -288,10 +296,12 @@ def _compared(pair: Pair, look: Look, off: tuple[bool, bool]) -> Iterator[Anomal
             yield Anomaly(LOST, records, sentence, key=pair.key, sub_history=records)
 
 
-def _stayed(pair: Pair, leave: Leave) -> Iterator[Anomaly]:
+def _stayed(pair: Pair, leave: Leave, timed: bool) -> Iterator[Anomaly]:
     """A leave that stayed saw somebody off call: was that possible?"""
     assert leave.end is not None
-    others = [each for side in pair.leaves for each in side if each is not leave and each.place < leave.end]
+    others = [each for side in pair.leaves for each in side if each is not leave]
+    if timed:
+        others = [each for each in others if each.place < leave.end]
     if any(each.possible for each in others):
         return
     failed = [each for each in others if each.outcome == FAIL]

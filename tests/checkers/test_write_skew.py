@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from checkers import models
 from checkers.transactions.write_skew import WriteSkew
 from harness.history import HistoryError
 from tests.checkers.histories import asked, history
@@ -127,6 +128,31 @@ def test_an_acknowledged_leave_that_is_gone_counts_where_realtime_does() -> None
     assert WriteSkew().check(records, asked("serializable")).verdict == "valid"
     verdict = WriteSkew().check(records, asked("strict-serializable"))
     assert (verdict.verdict, verdict.anomaly_types) == ("invalid", ["lost-write"])
+
+
+@pytest.mark.parametrize("model", sorted(models.REPORTED))
+def test_a_verdict_and_the_models_ruled_out_say_the_same(model: str) -> None:
+    left = [("invoke", 0, "leave", [1, 0, None]), ("ok", 0, "leave", [1, 0, "left"])]
+    stale = [("invoke", 1, "read-all", None), ("ok", 1, "read-all", [])]
+    both = [("invoke", 2, "leave", [1, 1, None]), ("ok", 2, "leave", [1, 1, "left"])]
+    for records in ([*left, *stale], [*left, *both, *stale], [*left, *both]):
+        verdict = WriteSkew().check(history(*records), asked(model))
+        assert (verdict.verdict == "invalid") is (model in {*verdict.not_, *verdict.also_not})
+
+
+def test_without_invocations_values_are_judged_and_realtime_is_not() -> None:
+    both = [("ok", 0, "leave", [1, 0, "left"]), ("ok", 1, "leave", [1, 1, "left"])]
+    look = ("ok", 2, "read-all", [[1, False, False]])
+    verdict = WriteSkew().check(history(*both, look), asked())
+    assert (verdict.verdict, verdict.anomaly_types) == ("invalid", ["G2-item"])
+    stale = history(both[0], ("ok", 2, "read-all", []))
+    assert WriteSkew().check(stale, asked()).verdict == "valid"
+    verdict = WriteSkew().check(stale, asked("strict-serializable"))
+    assert verdict.verdict == "unknown" and "no invocations" in verdict.reasons[-1]
+    later = history(("ok", 0, "leave", [1, 0, "stayed"]), ("ok", 1, "leave", [1, 1, "left"]), look)
+    assert "garbage-read" in WriteSkew().check(later, asked()).anomaly_types
+    earlier = history(("ok", 0, "leave", [1, 0, "stayed"]), both[1], ("ok", 2, "read-all", [[1, True, False]]))
+    assert WriteSkew().check(earlier, asked()).verdict == "valid"
 
 
 def test_somebody_off_call_in_a_pair_that_nobody_touched() -> None:
