@@ -9,10 +9,31 @@ from typing import Any
 
 import msgspec
 
+from harness.edn import DEPTH_MAX
 from harness.history import error_text
 from harness.notation import Bytes, LineError, line_end, text_of
 
 _decode = msgspec.json.Decoder().decode
+
+
+def decoded(text: str, levels: int = DEPTH_MAX) -> Any:
+    """What JSON stands for. Raises DecodeError; RecursionError for what is nested deeper than so many levels."""
+    value = _decode(text)
+    if text.count("[") + text.count("{") > levels and _is_deeper(value, levels):
+        raise RecursionError
+    return value
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    level = [value]
+    for _ in range(levels):
+        level = [
+            part
+            for each in level
+            if isinstance(each, list | dict)
+            for part in (each.values() if isinstance(each, dict) else each)
+        ]
+    return any(isinstance(each, list | dict) for each in level)
 
 
 class JsonLines:
@@ -36,7 +57,7 @@ class JsonLines:
             text = text_of(source, position, end)
             if not text or text.isspace():
                 return [], position, behind
-            return [_decode(text)], position, behind
+            return [decoded(text)], position, behind
         except RecursionError:
             raise LineError("nested too deeply", position) from None
         except (LineError, msgspec.DecodeError) as error:

@@ -21,11 +21,11 @@ from checkers.running.lag import ReplicationLag
 from checkers.running.stats import Stats
 from harness.checker import CheckOptions
 from harness.errors import UsageError
-from harness.history import History
+from harness.history import History, HistoryError
 from harness.op import LAG, PRIMARIES, Op
 from harness.options import with_defaults
 from harness.plan import TestPlan
-from harness.reading import read_recording
+from harness.reading import read_recording, with_line
 from harness.registry import find_target, find_workload
 from harness.store import RunFolder
 from harness.target import Claim, KnownIssue
@@ -58,13 +58,11 @@ def check(
         offered = ", ".join(found.check_options) or "none"
         raise UsageError(f"unknown option {unknown[0]!r} for judging {workload!r}: choose from {offered}")
     recording = read_recording(history)
-    return judge(
-        recording.history,
-        found,
-        model=model or found.own_model,
-        options=_parsed(found, options),
-        notes=recording.notes,
-    )
+    parsed = _parsed(found, options)
+    try:
+        return judge(recording.history, found, model=model or found.own_model, options=parsed, notes=recording.notes)
+    except HistoryError as error:
+        raise with_line(error, recording) from None
 
 
 def judge(

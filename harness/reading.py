@@ -27,11 +27,13 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
+from harness.edn import DEPTH_MAX
 from harness.errors import UsageError
 from harness.history import History, HistoryError
 from harness.history_edn import EdnOps
-from harness.history_json import JsonLines
+from harness.history_json import JsonLines, decoded
 from harness.notation import Bytes, LineError, text_of
 from harness.op import Op
 
@@ -42,6 +44,8 @@ FOLDER_FILES = (JOURNAL, "history.edn", "history.jsonl", "history.json")
 _EDN_START = re.compile(r"[\s\[(]*(?:#jepsen[^{]*)?\{\s*:")
 _BOM = b"\xef\xbb\xbf"
 _HEAD_BYTES = 1 << 16
+_INDEX = re.compile(r"(?:index|op) (\d+): ")
+"""How checkers name the record that they can't take."""
 _JSON_START = re.compile(r'[\s\[]*\{\s*"')
 
 HistorySource = str | os.PathLike[str] | History | Iterable[Op | Mapping[str, Any]]
@@ -79,12 +83,9 @@ def read_recording(source: HistorySource) -> Recording:
 def _read_path(path: Path) -> Recording:
     if path.is_dir():
         path = _file_in(path)
-    source = _source(path)
-    begin = len(_BOM) if source[: len(_BOM)] == _BOM else 0
-    head = source[begin : begin + _HEAD_BYTES].decode("utf-8", "replace")
-    kind = _kind(path, head)
+    source, begin, kind = _opened(path)
     notes: list[str] = []
-    if kind == "json" and head.lstrip().startswith("["):
+    if kind == "array":
         history = _json_array(path, source, begin)
     else:
         history = _op_lines(path, source, begin, kind, notes)
@@ -94,6 +95,43 @@ def _read_path(path: Path) -> Recording:
         else:
             raise HistoryError(f"{path} holds no op")
     return Recording(history, path, notes)
+
+
+def _opened(path: Path) -> tuple[Bytes, int, str]:
+    """A file's bytes, where its ops begin, and what it holds: `edn`, `jsonl`, `json` (the same), or a JSON `array`."""
+    source = _source(path)
+    begin = len(_BOM) if source[: len(_BOM)] == _BOM else 0
+    head = source[begin : begin + _HEAD_BYTES].decode("utf-8", "replace")
+    kind = _kind(path, head)
+    return source, begin, "array" if kind == "json" and head.lstrip().startswith("[") else kind
+
+
+def with_line(error: HistoryError, recording: Recording) -> HistoryError:
+    """An error that names a record by its index (`index 7: ...`), with the file and the line that the record is on.
+
+    The file is read once more for that. As it is where the error names no record, or where the history came from no
+    file that could be (ops, a pipe).
+    """
+    named = _INDEX.match(str(error))
+    if named is None or recording.path is None or not recording.path.is_file():
+        return error
+    index = recording.history.index
+    place = int(np.searchsorted(index, int(named[1])))
+    if place == len(index) or index[place] != int(named[1]):
+        return error
+    where = _place_in(recording.path, place)
+    return HistoryError(f"{where} ({named[0].strip(': ')}): {str(error)[named.end() :]}")
+
+
+def _place_in(path: Path, place: int) -> str:
+    """Where in a file a record is, for a message."""
+    from harness.read_columns import read_columns
+
+    source, begin, kind = _opened(path)
+    if kind == "array":
+        return f"{path.name} op {place + 1}"
+    read = read_columns(source, begin, EdnOps() if kind == "edn" else JsonLines(may_be_cut=_is_journal(path)))
+    return f"{path.name} line {_line(source, int(read.start[place]))}"
 
 
 def _op_lines(path: Path, source: Bytes, begin: int, kind: str, notes: list[str]) -> History:
@@ -170,7 +208,7 @@ def _is_journal(path: Path) -> bool:
 def _json_array(path: Path, source: Bytes, begin: int) -> History:
     try:
         text = text_of(source, begin, len(source))
-        ops = msgspec.json.decode(text)
+        ops = decoded(text, DEPTH_MAX + 1)
     except LineError as error:
         raise HistoryError(f"{path.name} line {_line(source, error.position)}: {error}") from None
     except RecursionError:

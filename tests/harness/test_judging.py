@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
+from harness.history import HistoryError
 from harness.judging import check, judge_run
 from harness.runner import Run, run
 from harness.store import RunFolder
@@ -56,3 +59,42 @@ def test_same_seed_same_files_byte_for_byte(tmp_path: Path) -> None:
     one, two = folders
     assert one.history_edn.read_bytes() == two.history_edn.read_bytes()
     assert one.journal.read_bytes() == two.journal.read_bytes()
+
+
+INVOKE, OK = '{"type": "invoke", "process": 0, ', '{"type": "ok", "process": 0, '
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        (
+            "h.edn",
+            "; recorded by hand\n\n{:index 7, :type :invoke, :process 0, :f :add, :value 1}\n"
+            "{:index 9, :type :ok, :process 0, :f :add, :value 1}\n"
+            '{:index 10, :type :invoke, :process 0, :f :add,\n :value "x"}\n',
+            r"h.edn line 5 \(index 10\): add needs a whole number, not x",
+        ),
+        (
+            "h.jsonl",
+            f'{INVOKE}"f": "add", "value": 1}}\n\n{OK}"f": "add", "value": 1}}\n{INVOKE}"f": "add", "value": 1.5}}\n',
+            r"h.jsonl line 4 \(index 2\): add needs a whole number, not 1.5",
+        ),
+        (
+            "h.json",
+            f'[{INVOKE}"f": "add", "value": "x"}}]',
+            r"h.json op 1 \(index 0\): add needs a whole number, not x",
+        ),
+    ],
+)
+def test_a_record_that_a_checker_refuses_is_named_with_its_line(
+    tmp_path: Path, name: str, text: str, message: str
+) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(HistoryError, match=message):
+        check(tmp_path / name, workload="counter-linearizable")
+
+
+def test_a_list_of_ops_has_no_lines() -> None:
+    ops = [{"type": "invoke", "process": 0, "f": "add", "value": "x"}]
+    with pytest.raises(HistoryError, match=r"^index 0: add needs"):
+        check(ops, workload="counter-linearizable")

@@ -63,6 +63,8 @@ OP = "{{:type :ok, :process 0, :f :txn, :value [[:r 1 {}]]}}\n"
         ("h.jsonl", '{"value": ' + "[" * 1_000_000, "line 1: nested too deeply"),
         ("h.jsonl", '{"a":' * 1_000_000, "line 1: nested too deeply"),
         ("h.json", "[" * 1_000_000, "nested too deeply"),
+        ("h.jsonl", '\n{"value": ' + "[" * 200 + "]" * 200 + "}", "line 2: nested too deeply"),
+        ("h.json", '[{"value": ' + "[" * 200 + "]" * 200 + "}]", "nested too deeply"),
         ("h.edn", OP.format('"' + "x" * 10_000_000), "line 1: the text ends inside a string"),
         ("h.edn", OP.format("9" * 10_000_000), "line 1: a number of 10000000 digits is too long"),
         ("h.jsonl", '{"index": ' + "9" * 10_000_000 + "}\n", "line 1: "),
