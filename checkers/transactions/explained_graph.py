@@ -53,15 +53,17 @@ class ExplainedGraph:
     def cycles(self, limit: int) -> tuple[list[tuple[str, int, list[Cycle]]], list[str]]:
         """([(type, how many, some of them)], what was left undecided). Types without predicates end in `-item`.
 
-        Edges of predicates are left out first, so that none of them hides a circle of items alone.
+        limit: how many of each type are given, but always one. Edges of predicates are left out first, so that none of
+        them hides a circle of items alone.
         """
         if not self.calls:
             return [], []
-        everything = self._search(limit, predicates=True)
+        limit = max(limit, 1)
         if not any(predicate for _, _, predicate in self.edges.values()):
-            searches = [everything]
+            searches = [self._search(limit, predicates=True)]
         else:
-            searches = [self._search(limit, predicates=False), everything]
+            one_a_knot = len(self.calls)
+            searches = [self._search(one_a_knot, predicates=with_them) for with_them in (False, True)]
         found: dict[str, tuple[int, list[Cycle]]] = {}
         for search in searches:
             for kind in search.kinds.values():
@@ -74,7 +76,7 @@ class ExplainedGraph:
                         found[name] = (len(cycles) + unnamed, cycles)
                     unnamed = 0
         undecided = list(dict.fromkeys(reason for search in searches for reason in search.undecided))
-        return [(name, count, cycles) for name, (count, cycles) in found.items()], undecided
+        return [(name, count, cycles[:limit]) for name, (count, cycles) in found.items()], undecided
 
     def _search(self, limit: int, *, predicates: bool) -> CycleSearch:
         nodes = len(self.calls)

@@ -31,7 +31,7 @@ from functools import partial
 from typing import Any
 
 from checkers.client_calls import ClientCall, calls_of, parts_of
-from checkers.findings import ALWAYS, Finding, verdict_of
+from checkers.findings import Finding, verdict_of
 from checkers.models import canonical, needs_realtime
 from checkers.transactions.cycle_kinds import Cycle
 from checkers.transactions.dependency_graph import RW, WR
@@ -159,7 +159,7 @@ class _Parsed:
         if writer is None:
             sentence = f"Op {call.record} read {show(value)} at key {show(key)}, which nobody ever wrote there."
             anomaly = Anomaly("garbage-read", [call.record], sentence, key=key, sub_history=call.records)
-            self.findings.append(Finding(anomaly, ALWAYS))
+            self.findings.append(Finding(anomaly, "garbage-read"))
             return
         failed = self.calls[writer]
         sentence = (

@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from checkers.client_calls import ClientCall, calls_of, pair_of, parts_of
-from checkers.findings import ALWAYS, Finding, verdict_of
+from checkers.findings import Finding, verdict_of
 from checkers.models import canonical, needs_realtime
 from checkers.transactions.cycle_kinds import Cycle
 from checkers.transactions.dependency_graph import RW, WR
@@ -166,7 +166,7 @@ def _impossible(each: _Key, shown: set[Hashable], calls: Any, reader: int) -> It
         if not makers:
             sentence = f"Key {show(each.key)}: op {read.record} found row {show(row)}, which nobody ever inserted."
             garbage = Anomaly("garbage-read", [read.record], sentence, key=each.key, sub_history=read.records)
-            yield Finding(garbage, ALWAYS)
+            yield Finding(garbage, "garbage-read")
         elif all(calls[maker].outcome == FAIL for maker in makers):
             records = sorted({read.record, *(record for maker in makers for record in calls[maker].records)})
             sentence = (

@@ -29,7 +29,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterator
 from functools import partial
 
-from checkers.findings import ALWAYS, Finding, verdict_of
+from checkers.findings import Finding, verdict_of
 from checkers.models import canonical, needs_realtime, weaker
 from checkers.transactions.cycle_kinds import Cycle
 from checkers.transactions.dependency_graph import RW, WR, WW
@@ -46,9 +46,16 @@ _EVIDENCE: dict[str, tuple[str, tuple[str, ...]]] = {
     "internal/missed-own-write": ("internal", ("internal", "internal/missed-own-write")),
     "internal/non-repeatable-read": ("internal", ("internal", "internal/non-repeatable-read")),
     "internal/search": ("internal", ("internal",)),
-    "garbage-read": ("garbage-read", (ALWAYS,)),
 }
 _STRENGTHS = {"none": "", "session": "strong-session-", "strict": "strong-"}
+_SUFFIXES = {"none": "", "session": "-process", "strict": "-realtime"}
+_RULES_OUT = {
+    "read-committed": "G1",
+    "repeatable-read": "G2-item",
+    "snapshot-isolation": "G-nonadjacent",
+    "serializable": "G2",
+}
+"""What rules out a level and what is stronger, and nothing else."""
 
 
 class ClosedPredicate:
@@ -88,9 +95,7 @@ class ClosedPredicate:
     ) -> Iterator[Finding]:
         """What no cycle showed: findings that count against the model, or reasons why nobody knows."""
         holds, broken = _decided(Orders(txns), model, history.has_invocations)
-        if broken is None:
-            if not holds:
-                reasons.append(f"whether some order of the transactions fits {model} was not decided")
+        if holds:
             return
         named = False
         for name, _, cycles, graph in _cycles(txns, history, options.max_shown, misses=True, reasons=reasons):
@@ -99,22 +104,25 @@ class ClosedPredicate:
                 named = named or finding.against(model)
                 if finding.against(model):
                     yield finding
-        if not named:
+        if broken is None and not named:
+            reasons.append(f"whether some order of the transactions fits {model} was not decided")
+        elif broken is not None and not named:
+            name, evidence = broken
             everyone = [txn for txn, sure in enumerate(txns.committed) if sure]
             yield Finding(
                 Anomaly(
-                    type=f"{broken}-cycle-exists",
+                    type=f"{name}-cycle-exists",
                     ops=sorted(txns.calls[txn].record for txn in everyone),
-                    sentence=f"Every order of these {len(everyone)} transactions that {broken} allows contradicts some "
+                    sentence=f"Every order of these {len(everyone)} transactions that {name} allows contradicts some "
                     "read: in each at least one of them saw a state of the database that never existed.",
                     sub_history=sorted({record for txn in everyone for record in txns.calls[txn].records}),
                 ),
-                ALWAYS,
+                evidence,
             )
 
 
-def _decided(orders: Orders, model: str, timed: bool) -> tuple[bool, str | None]:
-    """(whether the model certainly holds, a model that certainly does not and that it implies)."""
+def _decided(orders: Orders, model: str, timed: bool) -> tuple[bool, tuple[str, str] | None]:
+    """(whether the model certainly holds, a model that certainly does not and that it implies, with its evidence)."""
     implied = weaker(model)
     undecided = False
     for order, prefix in _STRENGTHS.items():
@@ -123,7 +131,7 @@ def _decided(orders: Orders, model: str, timed: bool) -> tuple[bool, str | None]
             if name in implied and (timed or order != "strict"):
                 exists = orders.exists(level, order)
                 if exists is False:
-                    return False, name
+                    return False, (name, _RULES_OUT[level] + _SUFFIXES[order])
                 undecided = undecided or exists is None
     for order, prefix in _STRENGTHS.items():
         for level in reversed(LEVELS):

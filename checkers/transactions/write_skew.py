@@ -197,7 +197,7 @@ def _looks(history: History) -> Iterator[Look]:
 
 
 def _calls(history: History, f: str) -> Iterator[tuple[int, int]]:
-    """The places of each op's invocation and completion (-1: none); of a completion without invocations twice its own."""
+    """The places of each op's invocation and completion (-1: none); without invocations both are the completion's."""
     if f not in history.f_names:
         return
     chosen = history.client & (history.f == history.f_names.index(f))
