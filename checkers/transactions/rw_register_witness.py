@@ -28,7 +28,7 @@ import numpy as np
 
 from checkers.transactions.rw_register_versions import Versions
 from checkers.transactions.txn_columns import TxnColumns
-from harness.compiled import kernel, working_time
+from harness.compiled import kernel, kernel_without_lock, working_time
 
 NEVER = 2**62
 TRIED_AGAIN_MAX = 4
@@ -76,10 +76,8 @@ def find_witness(
     ends = np.flatnonzero(versions.committed)
     ends = ends[np.argsort(completed[ends], kind="stable")]
     start = np.ascontiguousarray(columns.mop_start)
-    stop = np.zeros(1, np.int8)
-    clock = threading.Timer(max(0.0, deadline - working_time()), stop.fill, (1,))
-    clock.daemon = True
-    clock.start()
+    stop, ended = np.zeros(1, np.int8), threading.Event()
+    threading.Thread(target=_stop_at, args=(deadline, ended, stop), daemon=True).start()
     count, rows = len(columns), len(versions.read_start) - 1
     # each lesson turns somebody back
     most_learnt = len(first) + UNDONE_MAX * len(ends) + 10_000
@@ -113,11 +111,18 @@ def find_witness(
         np.zeros(most_learnt, np.int8),
         serial,
     )
-    clock.cancel()
+    ended.set()
     serial, odd = serial[:done], np.empty(done, np.int64)
     current = versions.start[:-1] + np.arange(keys)
     odd = odd[: _replay(serial, start, key, seen, written, invoked, completed, current, odd)]
     return Witness(serial, len(odd) == 0 and len(serial) == len(ends), odd)
+
+
+def _stop_at(deadline: float, ended: threading.Event, stop: np.ndarray) -> None:
+    while (left_s := deadline - working_time()) > 0:
+        if ended.wait(left_s):
+            return
+    stop.fill(1)
 
 
 def _spans(columns: TxnColumns) -> tuple[np.ndarray, np.ndarray]:
@@ -175,7 +180,7 @@ def _limits(key, seen, written, previous, version_start, writer, read_start, rea
                     late[under] = late[row]
 
 
-@kernel
+@kernel_without_lock
 def _execute(
     start,
     key,

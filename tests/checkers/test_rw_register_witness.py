@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,10 @@ import pytest
 from checkers.transactions.rw_register import RwRegister
 from checkers.transactions.rw_register_versions import versions_of
 from checkers.transactions.rw_register_witness import Witness, find_witness
-from checkers.transactions.txn_columns import Form, columns_of
+from checkers.transactions.txn_columns import WRITE, Form, TxnColumns, columns_of
 from harness.checker import CheckOptions
 from harness.compiled import working_time
-from harness.history import History
+from harness.history import OK, History
 
 Op = dict[str, Any]
 SHARES = [2**i for i in range(10)]
@@ -109,6 +110,41 @@ def test_the_search_ends_when_its_time_is_up() -> None:
     assert len(searched(ops, 0).serial) < len(searched(ops, 600).serial)
     verdict = RwRegister().check(History.from_ops(ops), CheckOptions(model="serializable", time_budget_s=0))
     assert verdict.verdict in ("invalid", "unknown")
+
+
+def test_the_search_ends_when_its_time_is_up_while_it_works() -> None:
+    """The clock goes on beside the loop: it must not wait for the interpreter's lock."""
+    n = 500_000
+    at, none = np.arange(n), np.empty(0, np.int64)
+    columns = TxnColumns(
+        status=np.full(n, OK, np.int8),
+        process=np.zeros(n, np.int64),
+        op=2 * at + 1,
+        invoked=2 * at,
+        completed=2 * at + 1,
+        began=2 * at,
+        timed=True,
+        mop_start=np.arange(n + 1),
+        function=np.full(n, WRITE, np.int8),
+        key=(at // 500).astype(np.int32),
+        value=at % 500,
+        list_start=np.zeros(n + 1, np.int64),
+        element=none,
+        keys=range(n // 500),
+        values=None,
+        history=History.from_ops([]),
+    )
+    txn = columns.txn_of_mop()
+    versions = versions_of(columns, txn)
+    find_witness(columns, txn, versions, none, none, working_time() + 600)
+    begun = time.monotonic()
+    assert find_witness(columns, txn, versions, none, none, working_time() + 600).explains
+    whole_s = time.monotonic() - begun
+    assert any(
+        0 < len(find_witness(columns, txn, versions, none, none, working_time() + whole_s * part / 20).serial) < n
+        for part in range(1, 21)
+        for _ in range(10)
+    )
 
 
 def test_without_time_a_valid_history_is_not_called_invalid() -> None:
