@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from checkers.transactions.txn_columns import TxnColumns
@@ -12,18 +12,25 @@ LIST_SHOWN_MAX = 12
 
 def shown(value: Any) -> str:
     """A key or value as the reader knows it from the history."""
-    if isinstance(value, str):
+    if type(value) is int:
+        text = str(value)
+    elif isinstance(value, str):
         return value if value and value.isprintable() and " " not in value and len(value) <= 40 else repr(value[:60])
-    text = repr(value)
+    else:
+        text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 
 
 def shown_list(values: Sequence[Any]) -> str:
     """A list as Jepsen writes it, with the middle left out where it is long."""
+    return _listed(values, shown)
+
+
+def _listed(values: Sequence[Any], show: Callable[[Any], str]) -> str:
     if len(values) <= LIST_SHOWN_MAX:
-        return "[" + " ".join(shown(v) for v in values) + "]"
+        return "[" + " ".join(map(show, values)) + "]"
     head, tail = values[:3], values[-(LIST_SHOWN_MAX - 4) :]
-    return f"[{' '.join(map(shown, head))} … {' '.join(map(shown, tail))}] ({len(values)} elements)"
+    return f"[{' '.join(map(show, head))} … {' '.join(map(show, tail))}] ({len(values)} elements)"
 
 
 class Names:
@@ -44,7 +51,7 @@ class Names:
 
     def full(self, txn: int) -> str:
         """`T1 (op 17)`: with its place in the history."""
-        return f"{self.short(txn)} (op {self._columns.op[txn]})"
+        return f"{self.short(txn)} (op {self._columns.op.item(txn)})"
 
     def key(self, mop: int) -> str:
         """The key of a micro-op."""
@@ -56,4 +63,6 @@ class Names:
 
     def read(self, mop: int) -> str:
         """`x = [1 2]`."""
-        return f"{self.key(mop)} = {shown_list(self._columns.read_list(mop))}"
+        columns = self._columns
+        show = str if columns.values is None else shown
+        return f"{self.key(mop)} = {_listed(columns.read_list(mop), show)}"

@@ -150,16 +150,18 @@ class Explainer(CycleExplainer):
     def _records(self, txns: set[int], cycle: Cycle) -> list[int]:
         columns, versions = self._columns, self._versions
         for step in cycle:
-            if step.kind == RW and versions.source[step.source_mop] != NOBODY:
-                txns.add(int(self._txn[versions.source[step.source_mop]]))
+            if step.kind == RW:
+                txns.update(self._sources(step.source_mop, step.source_mop + 1))
         for txn in list(txns):
-            for mop in range(int(columns.mop_start[txn]), int(columns.mop_start[txn + 1])):
-                if versions.source[mop] != NOBODY:
-                    txns.add(int(self._txn[versions.source[mop]]))
+            txns.update(self._sources(columns.mop_start.item(txn), columns.mop_start.item(txn + 1)))
         for txn in list(txns):
             if columns.status[txn] != OK:
                 txns.add(self._observer(txn))
         return sorted({index for txn in txns for index in columns.records(txn)})
+
+    def _sources(self, first: int, end: int) -> list[int]:
+        """The transactions that wrote what some micro-ops read."""
+        return [self._txn.item(write) for write in self._versions.source[first:end].tolist() if write != NOBODY]
 
     def _observer(self, txn: int) -> int:
         """A transaction that read a write of one whose outcome is unknown."""

@@ -90,10 +90,10 @@ class TxnColumns:
 
     def records(self, txn: int) -> list[int]:
         """History indexes of a transaction's records."""
-        index = self.history.index
-        if self.invoked[txn] < 0:
-            return [int(self.op[txn])]
-        return sorted({int(index[self.invoked[txn]]), int(self.op[txn])})
+        invoked, op = self.invoked.item(txn), self.op.item(txn)
+        if invoked < 0:
+            return [op]
+        return sorted({self.history.index.item(invoked), op})
 
 
 def columns_of(history: History, form: Form = Form.LIST_APPEND) -> TxnColumns:
