@@ -49,9 +49,13 @@ class MultiRegister:
         """See DataType."""
         told = argument if result is UNKNOWN or (f == "write" and result is None) else result
         asked = self._micro_ops(f, told, index)
-        keys = [(each[0], each[1]) for each in asked]
-        if keys != [(each[0], each[1]) for each in self._micro_ops(f, argument, index)]:
+        given = self._micro_ops(f, argument, index)
+        if [each[:2] for each in asked] != [each[:2] for each in given]:
             raise HistoryError(f"index {index}: {f} answers for other registers than it was asked for: {show(told)}")
+        if any(did != was for did, was in zip(asked, given) if did[0] == WRITE):
+            raise HistoryError(
+                f"index {index}: {f} says that it wrote {show(told)}, but it was asked for {show(argument)}"
+            )
         if result is UNKNOWN:
             asked = tuple(each for each in asked if each[0] == WRITE)
         return asked or None

@@ -129,12 +129,17 @@ def _call_at(history: History, model: Model, place: int, keyed: bool) -> tuple[A
     result = None
     if outcome == OK:
         answered, result = _split(history.value[end], keyed, int(history.index[end]), f)
-        if f not in model.read_fs:
-            result = None
-        elif answered != key:
+        if answered != key and (f in model.read_fs or history.value[end] is not None):
             raise HistoryError(
                 f"index {history.index[end]}: answers for key {show(answered)}, asked was {show(key)} ({index})"
             )
+        if f not in model.read_fs:
+            if contradicts(argument, result):
+                raise HistoryError(
+                    f"index {history.index[end]}: completes {f} {show(result)}, but its invocation ({index}) was {f} "
+                    f"{show(argument)}: what was asked for must stand there"
+                )
+            result = None
     action = model.action(f, argument, result, int(history.index[end]) if end >= 0 else index)
     if action is None:
         return None
@@ -147,6 +152,18 @@ def _call_at(history: History, model: Model, place: int, keyed: bool) -> tuple[A
         record=int(history.index[end]) if end >= 0 else index,
     )
     return key, call
+
+
+def contradicts(argument: Any, told: Any) -> bool:
+    """Whether the completion of a write or compare-and-set says that another one was done than the invocation asked.
+
+    What is of another kind, such as a database's own answer, says nothing.
+    """
+    if told is None or told is argument or told == argument:
+        return False
+    if _is_pair(argument):
+        return _is_pair(told) and list(argument) != list(told)
+    return argument is None or type(told) is type(argument)
 
 
 def _keyed(history: History, model: Model, invocations: Sequence[int]) -> bool:

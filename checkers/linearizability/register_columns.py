@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 
 from checkers.linearizability.call_columns import calls_of
+from checkers.linearizability.linearizable_calls import contradicts
 from checkers.linearizability.linearizable_model import NEVER
 from checkers.values import freeze
 from harness.compiled import kernel, kernel_part
 from harness.history import INFO, INVOKE, OK, History
-from harness.value_columns import NO_NUMBER, PAIR, ValueColumns
+from harness.value_columns import NIL, NO_NUMBER, PAIR, ValueColumns
 
 READ, WRITE, CAS = range(3)
 """Kinds of calls. A cas from a value to itself is a READ."""
@@ -100,6 +101,10 @@ def _from_numbers(
         return None
     if (calls.answered[is_read] == PAIR).any() or ((calls.asked == PAIR) != (kind == CAS))[kind != READ].any():
         return None
+    told = (kind != READ) & (calls.outcome == OK) & (calls.answered != NIL)
+    other = (calls.asked_first != calls.answered_first) | (calls.asked_second != calls.answered_second)
+    if (told & other & ((calls.asked == NIL) | (calls.asked == calls.answered))).any():
+        return None
     old = np.where(kind == READ, calls.answered_first, calls.asked_first)
     new = np.where(kind == CAS, calls.asked_second, calls.asked_first)
     kind = np.where((kind == CAS) & (old == new), READ, kind)
@@ -137,9 +142,11 @@ def _from_objects(history: History, codes: np.ndarray, initial: Hashable) -> Reg
     keys: list[Any] = []
     value = history.value
     old, new, register = [], [], []
-    for place, end, kind in zip(places.tolist(), ends.tolist(), fs.tolist()):
+    for place, end, kind, outcome in zip(places.tolist(), ends.tolist(), fs.tolist(), outcomes.tolist()):
         argument = value[place]
         result = value[end] if kind == READ else argument
+        if kind != READ and outcome == OK and _contradicts(argument, value[end], keyed):
+            return None
         if keyed:
             if type(argument) not in (list, tuple) or len(argument) != 2:
                 return None
@@ -257,6 +264,14 @@ def _is_keyed(history: History, reads: Sequence[int], cas: Sequence[int]) -> boo
         keyed = sum(is_pair(value[place]) and value[place][1] is None for place in reads)
         return None if 0 < keyed < len(reads) else keyed > 0
     return bool(cas) and all(is_pair(value[place]) and is_pair(value[place][1]) for place in cas)
+
+
+def _contradicts(argument: Any, told: Any, keyed: bool) -> bool:
+    if not keyed:
+        return contradicts(argument, told)
+    if not all(type(each) in (list, tuple) and len(each) == 2 for each in (argument, told)):
+        return False
+    return argument[0] != told[0] or contradicts(argument[1], told[1])
 
 
 def _number(numbers: dict[Hashable, int], value: Any, history: History, place: int) -> int:

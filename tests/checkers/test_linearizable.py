@@ -234,8 +234,24 @@ def test_out_of_budget_is_unknown_and_says_how_far_it_got() -> None:
         ([*done(0, "read", [1, None], [1, None]), ("invoke", 0, "write", 4)], r"must be \[key, value\]"),
         (done(0, "read", [1, None], [2, 4]), "answers for key 2"),
         (done(0, "write", float("nan")), "NaN"),
+        (done(0, "write", 1, 2), r"index 1: completes write 2, but its invocation \(0\) was write 1"),
+        (done(0, "write", None, 3), "completes write 3, .* was write null"),
+        (done(0, "write", "a", "b"), "completes write b, .* was write a"),
+        (done(0, "cas", [1, 2], [1, 3]), r"completes cas \[1, 3\], .* was cas \[1, 2\]"),
+        ([*done(0, "read", [1, None], [1, None]), *done(0, "write", [1, 4], [1, 5])], "completes write 5"),
+        ([*done(0, "read", ["x", None], ["x", None]), *done(0, "write", ["x", 4], ["y", 4])], "answers for key y"),
+        ([*done(0, "read", [1, None], [1, None]), *done(0, "write", [1, 4], [2, 4])], "answers for key 2"),
     ],
 )
 def test_bad_input_is_named(records: list[tuple[Any, ...]], message: str) -> None:
     with pytest.raises(HistoryError, match=message):
         check(*records)
+
+
+@pytest.mark.parametrize("answer", [None, "OK", True])
+def test_what_a_database_answers_to_a_write_says_nothing(answer: Any) -> None:
+    """Another value would: nobody knew which of the two was written."""
+    ops = (*done(0, "write", 4, answer), *done(0, "cas", [4, 5], answer), *done(1, "read", None, 5))
+    assert check(*ops).verdict == "valid"
+    keyed = [(type_, process, f, ["x", value]) for type_, process, f, value in ops]
+    assert check(*keyed).verdict == "valid"
