@@ -148,7 +148,7 @@ class Explainer(CycleExplainer):
         return self._records({step.source for step in cycle}, cycle)
 
     def _records(self, txns: set[int], cycle: Cycle) -> list[int]:
-        columns, versions = self._columns, self._versions
+        columns = self._columns
         for step in cycle:
             if step.kind == RW:
                 txns.update(self._sources(step.source_mop, step.source_mop + 1))
