@@ -115,7 +115,9 @@ def claims_of(history: History) -> Iterator[Claim]:
 
 
 def _is_report(report: Any) -> bool:
-    return isinstance(report, dict) and "node" in report and "primary" in report
+    if not isinstance(report, dict) or "node" not in report or "primary" not in report:
+        return False
+    return report.get("term") is None or type(report["term"]) in (int, str)
 
 
 def _places(history: History) -> np.ndarray:

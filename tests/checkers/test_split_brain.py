@@ -57,12 +57,12 @@ def test_what_others_believe_proves_nothing() -> None:
 
 def test_a_poll_of_other_harnesses_is_not_ours() -> None:
     assert has_polls(history(*poll(report("n1", "n1", 7))))
-    for value in ("n1", ["n1", "n2"], {"n1": 3}):
+    for value in ("n1", ["n1", "n2"], {"n1": 3}, [{"node": "n1", "primary": "n1", "term": [7]}]):
         assert not has_polls(history(("info", "nemesis", "primaries", value)))
     assert not has_polls(history(*poll(report("n1", "n1", 7), process=3)))
 
 
-@pytest.mark.parametrize("value", [[3], [{"node": "n1"}]])
+@pytest.mark.parametrize("value", [[3], [{"node": "n1"}], [{"node": "n1", "primary": "n1", "term": {}}]])
 def test_a_poll_of_another_shape_is_named(value: Any) -> None:
     with pytest.raises(HistoryError, match="index 0"):
         verdict(("ok", "nemesis", "primaries", value))
