@@ -1,7 +1,7 @@
 """Causal consistency of registers: whoever sees an effect sees its cause.
 
     read  [k, null] → ok [k, v]     write [k, v]     cas [k, [old, new]]
-    read-init                       a read; 0 counts as never written
+    read-init                       a read; where there are any, 0 stands for never written, in all ops
 
 Causal order (co) is each client's own order and who read whose write, and what follows from both. Where every value is
 written once, causal consistency is the absence of a few patterns (Bouajjani, Enea, Guerraoui and Hamza, "On verifying

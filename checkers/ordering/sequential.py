@@ -27,6 +27,7 @@ from checkers import models
 from checkers.client_calls import ClientCall, calls_of
 from checkers.findings import ALWAYS, Finding, verdict_of
 from checkers.linearizability.linearizable import Linearizable
+from checkers.linearizability.linearizable_calls import contradicts
 from checkers.ordering.session_ops import INITIAL, ByChain, Clocks, SessionOp, SessionOps, session_ops
 from checkers.values import freeze, show
 from harness.checker import CheckOptions
@@ -258,12 +259,13 @@ def parsed_ops(calls: Sequence[ClientCall]) -> tuple[list[SessionOp], list[Sessi
     depth = max((len(call.result[1]) for call in calls if is_composite(call)), default=0)
     keyed = any(_is_pair(call.argument) for call in calls if call.f in ("read", "read-init"))
     keyed = keyed or (not any(call.f in ("read", "read-init") for call in calls) and _all_pairs(calls))
+    zero_is_none = any(call.f == "read-init" for call in calls)
     ops: list[SessionOp] = []
     aborted: list[SessionOp] = []
     for call in calls:
         if call.outcome != OK and call.f in ("read", "read-init"):
             continue
-        made = _composite(call, depth) if depth else [_single(call, keyed)]
+        made = _composite(call, depth) if depth else [_single(call, keyed, zero_is_none)]
         (aborted if call.outcome == FAIL else ops).extend(made)
     return ops, aborted
 
@@ -295,7 +297,9 @@ def _composite(call: ClientCall, depth: int) -> list[SessionOp]:
     ]
 
 
-def _single(call: ClientCall, keyed: bool) -> SessionOp:
+def _single(call: ClientCall, keyed: bool, zero_is_none: bool) -> SessionOp:
+    """zero_is_none: as in Jepsen's `causal`, 0 is what a register holds that was never written."""
+
     def split(value: Any, index: int) -> tuple[Hashable, Any]:
         if not keyed:
             return None, value
@@ -303,17 +307,25 @@ def _single(call: ClientCall, keyed: bool) -> SessionOp:
             raise HistoryError(f"index {index}: expected [key, value], got {show(value)}")
         return freeze(value[0], index), value[1]
 
+    def plain(value: Any, index: int) -> Hashable:
+        return None if zero_is_none and value == 0 and value is not False else freeze(value, index)
+
     if call.f in ("read", "read-init"):
         key, value = split(call.result, call.record)
-        seen = freeze(value, call.record)
-        return SessionOp(call, key, True, None if call.f == "read-init" and seen == 0 else seen, False, None)
+        return SessionOp(call, key, True, plain(value, call.record), False, None)
     key, value = split(call.argument, call.index)
+    told = call.result[1] if keyed and _is_pair(call.result) else None if keyed else call.result
+    if contradicts(value, told):
+        raise HistoryError(
+            f"index {call.record}: completes {call.f} {show(told)}, but its invocation ({call.index}) was {call.f} "
+            f"{show(value)}: what was asked for must stand there"
+        )
     if call.f == "cas":
         if not _is_pair(value):
             raise HistoryError(f"index {call.index}: a cas needs a value [old, new], not {show(value)}")
-        old, new = freeze(value[0], call.index), freeze(value[1], call.index)
+        old, new = plain(value[0], call.index), plain(value[1], call.index)
         return SessionOp(call, key, True, old, old != new, None if old == new else new)
-    return SessionOp(call, key, False, None, True, freeze(value, call.index))
+    return SessionOp(call, key, False, None, True, plain(value, call.index))
 
 
 # -- findings

@@ -237,6 +237,18 @@ def test_jepsens_causal_test_is_understood() -> None:
     assert (found.verdict, found.anomaly_types) == ("invalid", ["WriteCORead"])
 
 
+def test_zero_is_what_jepsens_causal_registers_begin_with() -> None:
+    begin = done(0, "read-init", [7, 0], [7, None])
+    for more in (done(1, "read", [7, 0]), done(1, "read", [7, None]), done(1, "cas", [7, [0, 1]])):
+        assert causal(history(*begin, *more)).verdict == sequential(history(*begin, *more)).verdict == "valid"
+    late = [*begin, *done(0, "write", [7, 1]), *done(0, "read", [7, 0])]
+    assert causal(history(*late)).anomaly_types == ["WriteCOInitRead"]
+    again = [*begin, *done(0, "write", [7, 0]), *done(0, "read", [7, 0])]
+    assert causal(history(*again)).verdict == "unknown"
+    assert causal(history(*done(1, "read", [7, 0]))).anomaly_types == ["garbage-read"]
+    assert causal(history(*begin, *done(1, "read", [7, False]))).anomaly_types == ["garbage-read"]
+
+
 def test_an_effect_without_its_cause() -> None:
     records = [
         *done(0, "write", [1, 10]),
@@ -262,3 +274,13 @@ def test_a_value_written_twice_is_unknown() -> None:
 def test_values_of_another_shape_are_named(value: Any) -> None:
     with pytest.raises(HistoryError, match="index"):
         sequential(history(*done(0, "read", [1, None]), ("invoke", 1, "write", value), ("ok", 1, "write", value)))
+
+
+def test_a_completion_that_tells_of_another_write_is_named() -> None:
+    for f, told, argument in (
+        ("write", [1, 3], [1, 2]),
+        ("write", [1, 3], [1, None]),
+        ("cas", [1, [2, 4]], [1, [2, 3]]),
+    ):
+        with pytest.raises(HistoryError, match="index 3: completes"):
+            causal(history(*done(0, "read", [1, None]), *done(0, f, told, argument)))
