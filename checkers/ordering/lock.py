@@ -10,7 +10,7 @@
   times overlap. A client that never gave it back held it at the moment it was told. With leases (option `ttl_s`) a hold
   also ends `ttl_s` after the acquire began, by the controller's clock.
 - `token-not-growing`: a lock was granted after another grant had been told, with a token that is not larger.
-- `lost-update`: two updates rest on the same value, so one of them is gone: what a lock without fencing leads to when
+- `lost-update`: two updates rest on the same value, put there once, so one of them is gone: what a lock without fencing leads to when
   its holder stalls longer than its lease (Kleppmann, "How to do distributed locking", 2016).
 - `fencing-broken`: an update was accepted with a token smaller than one whose update had been told before.
 - `garbage-read`: an update found what nobody put there.
@@ -23,7 +23,7 @@ Source: Jepsen's etcd and Hazelcast lock tests. Cost: O(n log n).
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -32,10 +32,12 @@ from checkers.client_calls import ClientCall, calls_of, pair_of, parts_of
 from checkers.findings import ALWAYS, Finding, verdict_of
 from checkers.values import freeze, show
 from harness.checker import CheckOptions
-from harness.history import FAIL, History
+from harness.history import FAIL, History, HistoryError
 from harness.verdict import Anomaly, Verdict
 
 TWO_HOLDERS = "two-holders"
+_INITIAL = (None, 0)
+"""What a guarded value may be before any update."""
 
 
 @dataclass(frozen=True)
@@ -150,19 +152,22 @@ def _updates(key: Hashable, calls: list[ClientCall]) -> Iterator[Finding]:
         if call.f == "update" and call.ok:
             shape = "[lock, [token, seen, wrote]]"
             parts = parts_of(pair_of(call.result, call.record, shape)[1], call.record, shape)
-            token, seen, wrote = (*parts, None, None, None)[:3]
+            if len(parts) != 3:
+                raise HistoryError(f"index {call.record}: expected {shape}, got {show(call.result)}")
+            token, seen, wrote = parts
             done.append((call, token, freeze(seen, call.record), freeze(wrote, call.record)))
-    wrote_by = {wrote: call for call, _, _, wrote in done}
+    wrote_by = Counter(wrote for _, _, _, wrote in done)
     first: dict[Hashable, ClientCall] = {}
     for call, _, seen, _ in done:
         other = first.setdefault(seen, call)
-        if other is not call:
+        put_there_again = wrote_by[seen] > 1 or (seen in _INITIAL and wrote_by[seen])
+        if other is not call and not put_there_again:
             words = (
                 f"clients {other.process} (op {other.record}) and {call.process} (op {call.record}) both found "
                 f"{show(seen)} and wrote on top of it: one of the two updates is lost"
             )
             yield _finding("lost-update", key, [other, call], words)
-        if seen not in wrote_by and seen not in (None, 0) and not may_write:
+        if seen not in wrote_by and seen not in _INITIAL and not may_write:
             words = f"op {call.record} found {show(seen)}, which nobody put there"
             yield _finding("garbage-read", key, [call], words)
     yield from _fencing(key, [(call, token) for call, token, _, _ in done if type(token) is int])

@@ -130,6 +130,12 @@ def test_tokens_fencing_and_lost_updates() -> None:
     assert verdict(history(*grants)).anomaly_types == ["token-not-growing"]
     lost = [*done(0, "update", [1, 1], [1, [1, 0, 1]]), *done(1, "update", [1, 2], [1, [2, 0, 2]])]
     assert verdict(history(*lost)).anomaly_types == ["lost-update"]
+    back = [
+        *done(0, "update", [1, 1], [1, [1, 0, 1]]),
+        *done(0, "update", [1, 1], [1, [1, 1, 0]]),
+        *done(0, "update", [1, 1], [1, [1, 0, 2]]),
+    ]
+    assert verdict(history(*back)).verdict == "valid"
     late = [*done(1, "update", [1, 2], [1, [2, 0, 1]]), *done(0, "update", [1, 1], [1, [1, 1, 2]])]
     assert verdict(history(*late)).anomaly_types == ["fencing-broken"]
     assert verdict(history(*done(0, "update", [1, 1], [1, [1, 7, 8]]))).anomaly_types == ["garbage-read"]
