@@ -149,6 +149,7 @@ def columns_of(history: History, add: str = "add", read: str = "read") -> SetCol
     adds = places_of(history, add)
     reads = places_of(history, read)
     reads = reads.where(reads.outcome == OK)
+    _refuse_keys(history, reads)
     lists = [_elements(history, place) for place in reads.end.tolist()]
     added, element, labels = _number(history, adds.begin, lists, reads.end)
     n = len(labels)
@@ -180,6 +181,18 @@ def columns_of(history: History, add: str = "add", read: str = "read") -> SetCol
         added=added,
         timed=history.has_invocations,
     )
+
+
+def _refuse_keys(history: History, reads: CallPlaces) -> None:
+    """Raise HistoryError where reads ask for `[key, null]`, as in Jepsen's independent tests: many sets, not one."""
+    places = reads.begin[reads.begin != reads.end].tolist()
+    for place in places[:1]:
+        asked = history.value[place]
+        if isinstance(asked, list | tuple) and len(asked) == 2 and asked[1] is None:
+            raise HistoryError(
+                f"index {history.index[place]}: a read of {show(asked)} asks for one set of many, and this checker "
+                "judges one: give it the history of each key by itself, or judge with set-linearizable, keyed=yes"
+            )
 
 
 def _elements(history: History, place: int) -> Sequence[Any]:

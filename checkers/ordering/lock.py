@@ -10,8 +10,8 @@
   times overlap. A client that never gave it back held it at the moment it was told. With leases (option `ttl_s`) a hold
   also ends `ttl_s` after the acquire began, by the controller's clock.
 - `token-not-growing`: a lock was granted after another grant had been told, with a token that is not larger.
-- `lost-update`: two updates rest on the same value, put there once, so one of them is gone: what a lock without fencing leads to when
-  its holder stalls longer than its lease (Kleppmann, "How to do distributed locking", 2016).
+- `lost-update`: two updates rest on the same value, put there once, so one of them is gone: what a lock without
+  fencing leads to when its holder stalls longer than its lease (Kleppmann, "How to do distributed locking", 2016).
 - `fencing-broken`: an update was accepted with a token smaller than one whose update had been told before.
 - `garbage-read`: an update found what nobody put there.
 

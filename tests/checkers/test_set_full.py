@@ -207,6 +207,14 @@ def test_a_read_of_another_shape_is_named(value: Any) -> None:
         SetFull().check(history(("invoke", 0, "read", None), ("ok", 0, "read", value)), asked())
 
 
+def test_sets_by_key_are_not_taken_for_one() -> None:
+    """Their elements would all be missing: the adds are of pairs, the reads of what is in them."""
+    records = [("invoke", 0, "add", [1, 5]), ("ok", 0, "add", [1, 5])]
+    records += [("invoke", 0, "read", [1, None]), ("ok", 0, "read", [1, [5]])]
+    with pytest.raises(HistoryError, match=r"index 2: .* asks for one set of many"):
+        SetFull().check(history(*records), asked())
+
+
 def test_many_findings_are_all_counted() -> None:
     records: list[tuple[Any, ...]] = []
     for element in range(500):
