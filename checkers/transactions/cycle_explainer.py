@@ -95,7 +95,11 @@ class CycleExplainer(ABC):
             headline = _PAIR_HEADLINES[kind] + _BY_STRENGTH.get(strength, "")
         else:
             headline = (self._overwrote if kind == G0 else _HEADLINES[kind]) + _BY_STRENGTH.get(strength, "")
-        return f"{headline.format(first=first, second=second, who=who)}: " + "; ".join(e.why for e in edges) + "."
+        told = headline.format(first=first, second=second, who=who)
+        others = [name for name in full if name not in told]
+        if others:
+            told += f" (the {'others are' if len(others) > 1 else 'other is'} {' and '.join(others)})"
+        return f"{told}: " + "; ".join(edge.why for edge in edges) + "."
 
     def _key(self, step: Step) -> object:
         mop = step.source_mop if step.source_mop != NO_MOP else step.target_mop

@@ -86,13 +86,14 @@ def _forced(txn: np.ndarray, txns: int, opened: OpenAppends) -> Graph:
 def _anomaly(cycle: Anomaly, type_: str) -> Anomaly:
     """A circle of what is known and what cursor stability demands, told as what it is."""
     told = "; ".join(edge.why for edge in cycle.cycle)
+    who = ", ".join(f"T{place} (op {edge.source})" for place, edge in enumerate(cycle.cycle, start=1))
     return msgspec.structs.replace(
         cycle,
         type=type_,
         cycle=[],
         sentence=(
-            "Whoever reads a list and then appends to it must be the next to append, if rows don't change under a"
-            " transaction that works on them. With that, these would each have come before the next, in a circle:"
-            f" {told}."
+            f"{who}: whoever reads a list and then appends to it must be the next to append, if rows don't change "
+            "under a transaction that works on them. With that, these would each have come before the next, in a "
+            f"circle: {told}."
         ),
     )

@@ -26,44 +26,56 @@ class Explainer(CycleExplainer):
         super().__init__(columns)
         self._versions = versions
 
-    def by_micro_op(self, cycle: Cycle, type_: str) -> Anomaly:
-        """A cycle whose steps lead between micro-ops: each happened before the next, and one read misses the last."""
+    def by_micro_op(self, cycle: Cycle, type_: str, process: int) -> Anomaly:
+        """A cycle whose steps lead between micro-ops: each happened before the next, as one client saw it.
+
+        process: the client, whose reads show the order of appends.
+        """
         columns = self._columns
         begin = next((i for i, step in enumerate(cycle) if step.kind == RW), 0)
         steps = cycle[begin:] + cycle[:begin]
         txns = list(dict.fromkeys(self._txn_of(step.source) for step in steps))
         names = Names(columns, txns)
         reasons = []
+        readers = []
         for step in steps:
             source, target = self._txn_of(step.source), self._txn_of(step.target)
-            if source != target and step.kind in (RW, WW):
-                reasons.append(self._why(Step(source, target, step.kind, step.source, step.target), names))
-            elif source != target and columns.process[source] != columns.process[target]:
-                reasons.append(self._why(Step(source, target, WR, step.source, step.target), names))
+            if step.kind == WW:
+                read = self._read_that_shows(step, process)
+                readers.append(self._txn_of(read))
+                reasons.append(self._overtook(step, read, names))
             elif source != target:
-                reasons.append(self._why(Step(source, target, PROCESS), names))
+                kind = step.kind if step.kind in (RW, PROCESS) else WR
+                reasons.append(self._why(Step(source, target, kind, step.source, step.target), names))
         who = ", ".join(names.full(txn) for txn in txns)
         return Anomaly(
             type=type_,
-            ops=sorted(int(columns.op[txn]) for txn in txns),
+            ops=sorted(int(columns.op[txn]) for txn in {*txns, *readers}),
             sentence=f"{who}: an effect was seen, and what it came from was not: {'; '.join(reasons)}.",
-            sub_history=self._records_with_observers({*txns, *self._readers_of_orders(steps)}),
+            sub_history=self._records_with_observers({*txns, *readers}),
         )
 
-    def _readers_of_orders(self, steps: Cycle) -> list[int]:
-        """The transactions of the cycle's readers that show the order of two appends of it."""
-        columns = self._columns
-        reads = [mop for step in steps for mop in (step.source, step.target) if columns.function[mop] == READ]
-        clients = {int(columns.process[self._txn_of(mop)]) for mop in reads}
-        found = []
-        for step in steps:
-            if step.kind != WW:
-                continue
-            same = np.flatnonzero((columns.key == columns.key[step.target]) & self._versions.fits)
-            place = int(self._versions.position[step.target])
-            long = same[(columns.list_start[same + 1] - columns.list_start[same]) > place]
-            found += [txn for txn in map(self._txn_of, long.tolist()) if int(columns.process[txn]) in clients][:1]
-        return found
+    def _read_that_shows(self, step: Step, process: int) -> int:
+        """A read of the client that shows the appends of a step, in their order."""
+        columns, versions = self._columns, self._versions
+        reads = np.flatnonzero((columns.key == columns.key[step.target]) & (columns.function == READ))
+        for read in reads.tolist():
+            txn = self._txn_of(read)
+            if columns.status[txn] == OK and columns.process[txn] == process:
+                start = int(versions.start[columns.key[read]])
+                length = int(columns.list_start[read + 1] - columns.list_start[read])
+                seen = versions.odd_writers.get(read) or versions.writer[start : start + length].tolist()
+                if step.target in seen and step.source in seen[: seen.index(step.target)]:
+                    return int(read)
+        raise AssertionError("an order of appends that the client did not read")
+
+    def _overtook(self, step: Step, read: int, names: Names) -> str:
+        first, second = self._txn_of(step.source), self._txn_of(step.target)
+        then = f"{names.short(second)} appended" if second != first else "then"
+        return (
+            f"{names.short(first)} appended {names.value(step.source)} to {names.key(step.source)}, and {then} "
+            f"{names.value(step.target)} after it ({names.full(self._txn_of(read))} read {names.read(read)})"
+        )
 
     def open_order(self, type_: str, conflict: Conflict) -> Anomaly:
         """Appends that nobody read, and no order of which fits snapshot isolation."""

@@ -163,10 +163,9 @@ class LevelJudge:
                 continue
             views = views or Views(self._columns, self._txn, self._versions, wanted)
             broken = views.broken(causal=model == "causal", limit=self._limit, deadline=until)
-            several = [cycle for cycle in broken.cycles if len({self._txn[step.source] for step in cycle}) > 1]
-            count = broken.count - len(broken.cycles) + len(several)
-            add(Found(type_, count, [self._explainer.by_micro_op(cycle, type_) for cycle in several], {type_}))
-            if broken.undecided and not count:
+            shown = [self._explainer.by_micro_op(cycle, type_, process) for process, cycle in broken.cycles]
+            add(Found(type_, broken.count, shown, {type_}))
+            if broken.undecided and not broken.count:
                 result.undecided[type_] = broken.undecided
 
 

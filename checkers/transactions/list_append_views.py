@@ -37,12 +37,12 @@ BEGINNINGS_MAX = 16
 
 @dataclass
 class Broken:
-    """count: how many clients have no such order. cycles: for some, a circle of micro-ops. undecided: why not all were
-    asked.
+    """count: how many clients have no such order. cycles: for some, their process and a circle of micro-ops. undecided:
+    why not all were asked.
     """
 
     count: int = 0
-    cycles: list[Cycle] = field(default_factory=list)
+    cycles: list[tuple[int, Cycle]] = field(default_factory=list)
     undecided: str = ""
 
 
@@ -90,7 +90,8 @@ class Views:
                 continue
             result.count += 1
             if len(result.cycles) < limit:
-                result.cycles.append(_shortest(graph, inside))
+                process = int(self._columns.process[self._txn[np.argmax(self._client == client)]])
+                result.cycles.append((process, _shortest(graph, inside)))
         return result
 
     # --- what all clients share: in the nodes of a key, `i` stands for its first i appends, and then for all but these

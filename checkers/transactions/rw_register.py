@@ -205,8 +205,6 @@ class _Weaker:
         doubted = bool(self._search.reasons)
         levels = judge.judged(evidence, model, doubted=doubted, deadline=self._deadline, in_passing=in_passing)
         self.found += levels.found
-        if levels.kept:
-            return
         evidence = evidence | {name for part in levels.found for name in part.evidence}
         asked = model in models.GUARANTEES
         weakest = models.stand_in("causal", registers=True)
@@ -217,6 +215,8 @@ class _Weaker:
             if asked:
                 self.reasons = [why for name, why in sessions.undecided.items() if name in models.weaker(model)]
                 return
+        if levels.kept:
+            return
         left_open = models.left_open(model, evidence, registers=True)
         self.reasons = levels.reasons or [*self._search.reasons, *([left_open] if left_open else [])]
 

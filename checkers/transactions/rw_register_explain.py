@@ -82,6 +82,7 @@ class Explainer(CycleExplainer):
         """Steps that lead between micro-ops: in every order of the writes some of them contradict each other."""
         columns = self._columns
         mops = sorted({step.source for step in steps} | {step.target for step in steps})
+        mops = [mop for mop in mops if columns.function[mop] == WRITE or columns.status[self._txn[mop]] == OK]
         txns = list(dict.fromkeys(int(self._txn[mop]) for mop in mops))
         names = Names(columns, txns)
         told = [

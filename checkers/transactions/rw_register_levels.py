@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from checkers import models
-from checkers.transactions.cycle_kinds import SUFFIXES, Cycle, Step, Timing
+from checkers.transactions.cycle_kinds import SUFFIXES, Cycle, CycleKind, Step, Timing
 from checkers.transactions.cycles import find_cycles
 from checkers.transactions.dependency_graph import PASS, PROCESS, REALTIME, RW, WW, Graph, edges_between, graph_of
 from checkers.transactions.graph_kernels import rows
@@ -203,9 +203,10 @@ class _Question:
             turn = np.empty(graph.nodes, np.int64)
             turn[place] = np.arange(graph.nodes)
             return _Outcome(True, order=turn[open_keys(columns, txn, versions).writer])
-        cycles = [cycle for kind in _plain_cycles(graph, self._limit) for cycle in kind]
+        kinds = _plain_cycles(graph, self._limit)
+        cycles = [cycle for kind in kinds for cycle in kind.cycles]
         shown = [explain.circle(type_, cycle) for cycle in cycles[: self._limit]]
-        return _Outcome(False, Found(type_, len(cycles), shown, {type_}))
+        return _Outcome(False, Found(type_, sum(kind.count for kind in kinds), shown, {type_}))
 
     def _by_search(self, level: str, strength: int, deadline: float) -> _Outcome:
         columns, txn, versions = self._columns, self._txn, self._versions
@@ -244,11 +245,11 @@ def _of_strength(graph: Graph, strength: int) -> Graph:
     )
 
 
-def _plain_cycles(graph: Graph, limit: int) -> list[list[Cycle]]:
+def _plain_cycles(graph: Graph, limit: int) -> list[CycleKind]:
     """By kind, from the edges alone: nothing is said of when transactions ran but what the edges say."""
     nobody = np.zeros(graph.txns, np.int64)
     timing = Timing(np.full(graph.txns, FAIL, np.int8), nobody, nobody, nobody - 1, timed=False)
-    return [kind.cycles for kind in find_cycles(graph, timing, limit).kinds.values()]
+    return list(find_cycles(graph, timing, limit).kinds.values())
 
 
 _RULES = {
@@ -283,7 +284,7 @@ class _ByAxiom(Explainer):
         """A read of the state before any write, by a transaction that sees a write."""
         write, read = int(self._never.write[number]), int(self._never.read[number])
         missed = edges_between(len(self._columns), RW, np.array([read]), np.array([write]), self._txn)
-        cycles = [c for kind in _plain_cycles(graph_of(len(self._columns), [base, missed]), 1) for c in kind]
+        cycles = [c for kind in _plain_cycles(graph_of(len(self._columns), [base, missed]), 1) for c in kind.cycles]
         cycle = next((c for c in cycles if any(step.kind == RW for step in c)), [])
         txns = [step.source for step in self._turned(cycle)] or [int(self._txn[read]), int(self._txn[write])]
         names = self._names(self._columns, txns)
