@@ -35,9 +35,8 @@ types: .venv/ready
 	.venv/bin/mypy
 
 # What only computes runs on all cores; whole runs, which mostly wait, two at a time; what looks at single processes has the
-# machine to itself. A test that fails is repeated (and listed as RERUN), because a machine may be too slow for once, above
-# all while kernels compile: examples are the same each time, so what is wrong fails again. A wrong verdict on a database is
-# not repeated.
+# machine to itself. A test that fails is repeated (and listed as RERUN), because a machine may be too slow for once:
+# examples are the same each time, so what is wrong fails again. A wrong verdict on a database is not repeated.
 PURE := tests/checkers tests/workloads tests/targets/test_simulated.py
 WHOLE_RUNS := tests/e2e
 AGAIN := -raR --rerun-except WrongVerdict --reruns
@@ -63,6 +62,8 @@ doctor list images clean: .venv/ready
 	@$(PYTHON) -m venv .venv
 	@.venv/bin/pip install -q --disable-pip-version-check --require-hashes --only-binary :all: -r requirements.lock
 	@.venv/bin/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@echo 'Compiling the checkers (once, about half a minute) ...'
+	@$(RUN) compile
 	@touch .venv/ready
 
 # Needs uv: pip install uv

@@ -30,10 +30,10 @@ FLAWS = {
     "predicate": "write-skew",
     "long-fork": "stale-read",
     "monotonic": "non-monotonic-read",
-    "sequential": "stale-read",
+    "sequential": "non-monotonic-read",
     "causal": "stale-read",
-    "lock": "split-brain",
-    "watch": "lost-write",
+    "lock": "lost-update",
+    "watch": "lost-update",
 }
 """Workload → what to break for it to be found."""
 

@@ -1,4 +1,4 @@
-"""The `faultline` command: test, check, heal, clean, doctor, list, images.
+"""The `faultline` command: test, check, heal, clean, doctor, list, images, compile.
 
 Exit codes: 0 valid, 1 invalid, 2 usage, 3 infrastructure, 4 unknown; over several runs invalid outranks everything.
 """
@@ -58,7 +58,7 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="faultline", description="Does a database keep its promises while its machines fail?")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_add_test, _add_check, _add_heal, _add_clean, _add_doctor, _add_list, _add_images):
+    for add in (_add_test, _add_check, _add_heal, _add_clean, _add_doctor, _add_list, _add_images, _add_compile):
         add(commands)
     return parser
 
@@ -163,6 +163,13 @@ def _add_images(commands: argparse._SubParsersAction) -> None:
     images.set_defaults(run=_images)
 
 
+def _add_compile(commands: argparse._SubParsersAction) -> None:
+    compile_ = _command(
+        commands, "compile", "compile the checkers now, once, so that no check has to", "faultline compile"
+    )
+    compile_.set_defaults(run=_compile)
+
+
 def _names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
@@ -264,4 +271,11 @@ def _images(arguments: argparse.Namespace) -> int:
     from harness.images import build
 
     build(arguments.names)
+    return Exit.VALID
+
+
+def _compile(arguments: argparse.Namespace) -> int:
+    from harness.compile_ahead import compile_all
+
+    compile_all()
     return Exit.VALID
