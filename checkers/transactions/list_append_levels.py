@@ -106,7 +106,9 @@ class LevelJudge:
         return result
 
     def _has(self, strength: int, *kinds: int) -> bool:
-        return any(name_of(kind, strength) in self._cycles.kinds for kind in kinds)
+        """Whether there may be such cycles: where a weaker one was found, stronger ones of its knot are not sought."""
+        names = (name_of(kind, weaker) for kind in kinds for weaker in range(strength + 1))
+        return any(name in self._cycles.kinds for name in names)
 
     def _prefix(self, strength: int, known: set[str]) -> list[Found]:
         knots = self._cycles.knots

@@ -77,6 +77,22 @@ def test_each_level_by_its_simplest_case(ops: list[Op], type_: str, broken: list
     assert type_ in check(kept_ops, broken[0]).anomaly_types
 
 
+def test_a_cycle_of_sessions_is_sought_where_a_weaker_one_of_its_kind_was_found() -> None:
+    """The lost update is a G-single; that its client had written before breaks prefix in sessions, and not without."""
+    ops: list[Op] = [
+        {"type": "invoke", "process": 0, "f": "txn", "value": [[A, "y", 2]]},
+        {"type": "invoke", "process": 1, "f": "txn", "value": [[A, "y", 1], [A, "x", 1], ["r", "y", None]]},
+        {"type": "ok", "process": 0, "f": "txn", "value": [[A, "y", 2]]},
+        {"type": "ok", "process": 1, "f": "txn", "value": [[A, "y", 1], [A, "x", 1], ["r", "y", [1]]]},
+        {"type": "invoke", "process": 0, "f": "txn", "value": [[A, "y", 3], ["r", "x", None]]},
+        {"type": "ok", "process": 0, "f": "txn", "value": [[A, "y", 3], ["r", "x", None]]},
+    ]
+    numbered = [{**op, "index": i} for i, op in enumerate(ops)]
+    for model in ("prefix", "strong-session-prefix"):
+        assert check(numbered, model).verdict == ("valid" if model == "prefix" else "invalid")
+        assert txn_visibility_oracle.legal(numbered, model) == (model == "prefix")
+
+
 @thorough
 @given(append_histories(txns=5, keys=2, mops=3))
 def test_levels_of_atomic_visibility_are_those_of_their_definitions(ops: list[Op]) -> None:
