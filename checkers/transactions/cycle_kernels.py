@@ -13,12 +13,14 @@ from __future__ import annotations
 import numpy as np
 
 from checkers.transactions.dependency_graph import PASS, PROCESS, REALTIME, RW, WR
-from harness.compiled import kernel
+from harness.compiled import kernel, kernel_part
 from harness.history import OK
 
 SELF = 6
 DONE = 2**31 - 1
 NO_LENGTH = 2**62
+SHORT_ROW, LONG_ROW = 24, 64
+"""Up to how many edges of a node are sorted one by one, and are gone through to find one that leads back."""
 
 
 @kernel
@@ -37,23 +39,17 @@ def adjacency(source, target, nodes):
     return first, targets
 
 
-@kernel
-def refine(first, target, kind, allowed, within):
-    """Components along allowed edges, inside of those of `within` (-1: not to be looked at).
-
-    Returns (label, count, rank). label: int32[nodes], -1 for a node on no cycle. rank: int32[nodes]: allowed edges
-    inside of `within` never lead to a higher one.
-    """
+@kernel_part
+def _refine(first, target, kind, allowed, within, ranked, room):
+    """See `refine`. The last nodes are roots first: most edges lead onward in time, and so to what is done already."""
     nodes = len(within)
     label = np.full(nodes, -1, np.int32)
-    rank = np.full(nodes, -1, np.int32)
+    rank = np.full(nodes if ranked else 0, -1, np.int32)
     # the turn of each node: 0 before it comes, DONE once its component is known
-    number = np.zeros(nodes, np.int32)
-    stack = np.empty(nodes, np.int32)
+    number, stack = room[0], room[1]
+    number[:nodes] = 0
     # for each step of the way from the root: the node, its lowest turn so far, and where it goes on
-    way = np.empty(nodes, np.int32)
-    low = np.empty(nodes, np.int32)
-    onward = np.empty(nodes, np.int64)
+    way, low, onward = room[2], room[3], room[4]
     highest = SELF
     while highest > 0 and not (allowed & ~(1 << SELF)) >> highest & 1:
         highest -= 1
@@ -61,7 +57,7 @@ def refine(first, target, kind, allowed, within):
     counter = 0
     found = 0
     ranks = 0
-    for root in range(nodes):
+    for root in range(nodes - 1, -1, -1):
         own = within[root]
         if number[root] != 0 or own < 0:
             continue
@@ -82,10 +78,12 @@ def refine(first, target, kind, allowed, within):
                     if highest < how < SELF:
                         edge = end
                     continue
-                if within[other] != own:
-                    continue
                 turn = number[other]
-                if turn == 0:
+                if turn != 0:
+                    # what is neither done nor new is of this component
+                    if turn < lowest:
+                        lowest = int(turn)
+                elif within[other] == own:
                     way[depth], low[depth], onward[depth] = node, lowest, edge
                     depth += 1
                     node = int(other)
@@ -95,14 +93,13 @@ def refine(first, target, kind, allowed, within):
                     stack[stacked] = node
                     stacked += 1
                     edge, end = first[node], first[node + 1]
-                elif turn < lowest:
-                    lowest = int(turn)
             if lowest == number[node]:
                 alone = stack[stacked - 1] == node
                 while True:
                     stacked -= 1
                     member = stack[stacked]
-                    rank[member] = ranks
+                    if ranked:
+                        rank[member] = ranks
                     number[member] = DONE
                     if not alone:
                         label[member] = found
@@ -114,57 +111,148 @@ def refine(first, target, kind, allowed, within):
             if depth == 0:
                 break
             depth -= 1
-            node, edge = int(way[depth]), int(onward[depth])
+            node, edge = int(way[depth]), np.int64(onward[depth])
             end = first[node + 1]
             lowest = min(lowest, int(low[depth]))
     return label, found, rank
 
 
+def room_to_refine(nodes: int) -> np.ndarray:
+    """What `refine` and `refine_around` work in; fresh memory costs as much as the search itself."""
+    return np.empty((5, nodes), np.int32)
+
+
 @kernel
-def inner_edges(source, target, kind, label, new_number):
+def refine(first, target, kind, allowed, within, ranked, room):
+    """Components along allowed edges, inside of those of `within` (-1: not to be looked at).
+
+    Returns (label, count, rank). label: int32[nodes], -1 for a node on no cycle. rank: int32[nodes] if `ranked`:
+    allowed edges inside of `within` never lead to a higher one. room: see `room_to_refine`; it may be larger.
+    """
+    return _refine(first, target, kind, allowed, within, ranked, room)
+
+
+@kernel
+def refine_around(first, target, kind, allowed, within, inner, groups, room):
+    """(label, count) of `refine`, where some nodes are known to be in one component.
+
+    inner: int32[nodes], which of `groups` known groups a node is in, -1 for none; each holds several nodes, of one
+    component. Only edges between groups and other nodes matter then: in a giant knot they are few.
+    """
+    nodes = len(within)
+    small = np.full(nodes, -1, np.int32)
+    count = groups
+    for node in range(nodes):
+        if within[node] >= 0:
+            if inner[node] >= 0:
+                small[node] = inner[node]
+            else:
+                small[node] = count
+                count += 1
+    row = np.zeros(count + 1, np.int64)
+    most = 1024
+    source = np.empty(most, np.int32)
+    targets = np.empty(most, np.int32)
+    edges = 0
+    for node in range(nodes):
+        own = small[node]
+        if own < 0:
+            continue
+        for edge in range(first[node], first[node + 1]):
+            if not (allowed >> kind[edge]) & 1:
+                continue
+            other = target[edge]
+            to = small[other]
+            if to == own or within[other] != within[node]:
+                continue
+            if edges == most:
+                grown_source = np.empty(2 * most, np.int32)
+                grown_targets = np.empty(2 * most, np.int32)
+                for i in range(most):
+                    grown_source[i] = source[i]
+                    grown_targets[i] = targets[i]
+                source = grown_source
+                targets = grown_targets
+                most *= 2
+            source[edges] = own
+            targets[edges] = to
+            row[own + 1] += 1
+            edges += 1
+    for own in range(count):
+        row[own + 1] += row[own]
+    fill = row[:-1].copy()
+    to = np.empty(edges, np.int32)
+    for i in range(edges):
+        to[fill[source[i]]] = targets[i]
+        fill[source[i]] += 1
+    label, found, _ = _refine(row, to, np.zeros(edges, np.int8), 1, np.zeros(count, np.int32), False, room)
+    for group in range(groups):
+        if label[group] < 0:
+            label[group] = found
+            found += 1
+    result = np.full(nodes, -1, np.int32)
+    for node in range(nodes):
+        if small[node] >= 0:
+            result[node] = label[small[node]]
+    return result, found
+
+
+@kernel
+def inner_edges(source, target, kind, label, new_number, nodes):
     """The edges inside of components as a CSR over the nodes that have a new number, without parallel dependencies.
 
     Returns (first, source, target, kind, edge): `edge` numbers the edges given. Of several dependencies (ww, wr, rw)
-    between the same two nodes only the weakest is kept.
+    between the same two nodes only the weakest is kept. nodes: how many have a new number.
     """
-    nodes = 0
-    for node in range(len(new_number)):
-        if new_number[node] >= 0:
-            nodes += 1
-    by_kind = np.zeros(8, np.int64)
-    count = 0
-    for edge in range(len(source)):
-        if label[source[edge]] >= 0 and label[source[edge]] == label[target[edge]]:
-            by_kind[kind[edge] + 1] += 1
-            count += 1
-    for k in range(7):
-        by_kind[k + 1] += by_kind[k]
-    sorted_by_kind = np.empty(count, np.int64)
     row = np.zeros(nodes + 1, np.int64)
     for edge in range(len(source)):
-        if label[source[edge]] >= 0 and label[source[edge]] == label[target[edge]]:
-            sorted_by_kind[by_kind[kind[edge]]] = edge
-            by_kind[kind[edge]] += 1
+        own = label[source[edge]]
+        if own >= 0 and own == label[target[edge]]:
             row[new_number[source[edge]] + 1] += 1
     for node in range(nodes):
         row[node + 1] += row[node]
+    count = row[nodes]
     fill = row[:-1].copy()
-    order = np.empty(count, np.int64)
-    for i in range(count):
-        edge = sorted_by_kind[i]
-        node = new_number[source[edge]]
-        order[fill[node]] = edge
-        fill[node] += 1
+    out_edge = np.empty(count, np.int32)
+    for edge in range(len(source)):
+        own = label[source[edge]]
+        if own >= 0 and own == label[target[edge]]:
+            node = new_number[source[edge]]
+            out_edge[fill[node]] = edge
+            fill[node] += 1
     first = np.zeros(nodes + 1, np.int64)
     out_source = np.empty(count, np.int32)
     out_target = np.empty(count, np.int32)
     out_kind = np.empty(count, np.int8)
-    out_edge = np.empty(count, np.int64)
     seen = np.full(nodes, -1, np.int32)
+    by_kind = np.zeros(8, np.int64)
     kept = 0
     for node in range(nodes):
-        for i in range(row[node], row[node + 1]):
-            edge = order[i]
+        # a row is taken from place `begin` on, in the order of kinds; what is kept never overtakes what is read
+        begin, end = row[node], row[node + 1]
+        if end - begin <= SHORT_ROW:
+            for i in range(begin + 1, end):
+                edge = out_edge[i]
+                at = i
+                while at > begin and kind[out_edge[at - 1]] > kind[edge]:
+                    out_edge[at] = out_edge[at - 1]
+                    at -= 1
+                out_edge[at] = edge
+        else:
+            by_kind[:] = 0
+            for i in range(begin, end):
+                by_kind[kind[out_edge[i]] + 1] += 1
+            for k in range(7):
+                by_kind[k + 1] += by_kind[k]
+            ordered = np.empty(end - begin, np.int32)
+            for i in range(begin, end):
+                k = kind[out_edge[i]]
+                ordered[by_kind[k]] = out_edge[i]
+                by_kind[k] += 1
+            for i in range(end - begin):
+                out_edge[begin + i] = ordered[i]
+        for i in range(begin, end):
+            edge = out_edge[i]
             other = new_number[target[edge]]
             if kind[edge] <= PASS:
                 if seen[other] == node:
@@ -176,7 +264,7 @@ def inner_edges(source, target, kind, label, new_number):
             out_edge[kept] = edge
             kept += 1
         first[node + 1] = kept
-    return first, out_source[:kept].copy(), out_target[:kept].copy(), out_kind[:kept].copy(), out_edge[:kept].copy()
+    return first, out_source[:kept], out_target[:kept], out_kind[:kept], out_edge[:kept]
 
 
 @kernel
@@ -188,34 +276,37 @@ def split_graph(first, target, kind, txns, beyond):
     from its start to its commit.
     """
     nodes = len(first) - 1
-    row = np.zeros(nodes + txns + 1, np.int64)
-    for node in range(nodes):
-        if node < txns:
-            row[node + 1] += 1
-        for edge in range(first[node], first[node + 1]):
-            row[(node if node < txns and kind[edge] == RW else node + txns) + 1] += 1
-    for node in range(nodes + txns):
-        row[node + 1] += row[node]
-    fill = row[:-1].copy()
-    count = row[-1]
+    against = 0
+    for edge in range(first[txns]):
+        if kind[edge] == RW:
+            against += 1
+    row = np.empty(nodes + txns + 1, np.int64)
+    count = txns + len(target)
     out_source = np.empty(count, np.int32)
     out_target = np.empty(count, np.int32)
     out_kind = np.empty(count, np.int8)
-    out_edge = np.empty(count, np.int64)
+    out_edge = np.empty(count, np.int32)
+    start, commit = 0, txns + against
     for node in range(nodes):
         if node < txns:
-            at = fill[node]
-            fill[node] += 1
-            out_source[at], out_target[at], out_kind[at], out_edge[at] = node, node + txns, SELF, -1
+            row[node] = start
+            out_source[start], out_target[start], out_kind[start], out_edge[start] = node, node + txns, SELF, -1
+            start += 1
+        row[node + txns] = commit
         for edge in range(first[node], first[node + 1]):
-            begin = node if node < txns and kind[edge] == RW else node + txns
-            to_commit = target[edge] >= txns or kind[edge] == RW or kind[edge] == PASS or (beyond >> kind[edge]) & 1
-            at = fill[begin]
-            fill[begin] += 1
+            how = kind[edge]
+            to_commit = target[edge] >= txns or how in (RW, PASS) or (beyond >> how) & 1
+            if node < txns and how == RW:
+                at, begin = start, node
+                start += 1
+            else:
+                at, begin = commit, node + txns
+                commit += 1
             out_source[at] = begin
             out_target[at] = target[edge] + txns if to_commit else target[edge]
-            out_kind[at] = kind[edge]
+            out_kind[at] = how
             out_edge[at] = edge
+    row[nodes + txns] = commit
     return row, out_source, out_target, out_kind, out_edge
 
 
@@ -278,35 +369,66 @@ def rw_in_a_row(first, source, target, kind, txns, label, count, skip, tried_max
 @kernel
 def find_mutual(first, source, target, kind, txns, names, status_ok, process, began, completed, timed):
     """All cycles of two transactions: (one edge, the edge back, or BY_SESSION, BY_TIME), each once."""
-    back_first = np.zeros(txns + 1, np.int64)
-    for edge in range(len(source)):
-        if kind[edge] <= RW and source[edge] < txns and target[edge] < txns:
-            back_first[target[edge] + 1] += 1
+    # long rows are not gone through for each edge that leads to their node: those edges are listed, with their reverse
+    row = np.zeros(txns + 1, np.int64)
+    listed = 0
     for node in range(txns):
-        back_first[node + 1] += back_first[node]
-    fill = back_first[:-1].copy()
-    back = np.empty(back_first[-1], np.int64)
-    for edge in range(len(source)):
-        if kind[edge] <= RW and source[edge] < txns and target[edge] < txns:
-            back[fill[target[edge]]] = edge
-            fill[target[edge]] += 1
-    into = np.full(txns, -1, np.int64)
-    whose = np.full(txns, -1, np.int32)
+        if first[node + 1] - first[node] > LONG_ROW:
+            listed += 1
+    if listed:
+        for edge in range(first[txns]):
+            node = target[edge]
+            if kind[edge] <= RW and node < txns and first[node + 1] - first[node] > LONG_ROW:
+                row[node + 1] += 1
+        for node in range(txns):
+            row[node + 1] += row[node]
+    back = np.full(row[txns], -1, np.int32)
+    fill = row[:-1].copy()
+    if listed:
+        for edge in range(first[txns]):
+            node = target[edge]
+            if kind[edge] <= RW and node < txns and first[node + 1] - first[node] > LONG_ROW:
+                back[fill[node]] = edge
+                fill[node] += 1
+        onward_to = np.full(txns, -1, np.int32)
+        for node in range(txns):
+            if row[node] == row[node + 1]:
+                continue
+            for edge in range(first[node], first[node + 1]):
+                if kind[edge] <= RW and target[edge] < txns:
+                    onward_to[target[edge]] = edge
+            for i in range(row[node], row[node + 1]):
+                back[i] = onward_to[source[back[i]]]
+            for edge in range(first[node], first[node + 1]):
+                if target[edge] < txns:
+                    onward_to[target[edge]] = -1
+            fill[node] = row[node]
+    there = np.empty(first[txns], np.int64)
+    returned = np.empty(first[txns], np.int64)
     count = 0
-    there = np.empty(len(back), np.int64)
-    returned = np.empty(len(back), np.int64)
     for node in range(txns):
-        for i in range(back_first[node], back_first[node + 1]):
-            into[source[back[i]]] = back[i]
-            whose[source[back[i]]] = node
         for edge in range(first[node], first[node + 1]):
             other = target[edge]
-            if kind[edge] > RW or other >= txns:
+            if kind[edge] > RW:
+                break
+            if other >= txns:
                 continue
-            if whose[other] == node:
+            reverse = -1
+            begin, end = first[other], first[other + 1]
+            if end - begin > LONG_ROW:
+                reverse = back[fill[other]]
+                fill[other] += 1
+            else:
+                for onward in range(begin, end):
+                    if kind[onward] > RW:
+                        break
+                    if target[onward] == node:
+                        reverse = onward
+                        break
+            if reverse >= 0:
                 if other > node:
                     there[count] = edge
-                    returned[count] = into[other]
+                    returned[count] = reverse
                     count += 1
                 continue
             late, early = names[node], names[other]
@@ -324,16 +446,32 @@ def find_mutual(first, source, target, kind, txns, names, status_ok, process, be
 
 @kernel
 def shortest_cycles(
-    first, target, kind, allowed, solid, label, rank, begins, ends, bounds, budget_each, budget_all, budget_least
+    first,
+    target,
+    kind,
+    allowed,
+    solid,
+    label,
+    rank,
+    begins,
+    ends,
+    bounds,
+    against,
+    least,
+    budget_each,
+    budget_all,
+    budget_least,
 ):
     """For each group of candidates the shortest of the paths begins[i] ⇝ ends[i].
 
     Candidates bounds[g]:bounds[g + 1] are group g. A path stays in the component of its end and on allowed edges, which
     never lead to a higher rank. Edges that may be looked at: budget_each for a group, budget_all for all together, but
     budget_least for any.
+    against: how many rw edges a path must have; of a candidate whose shortest path has fewer no other path is sought.
+    least: a path of that length ends the search.
     Returns (best, path_start, path, length, whole): best[g] the candidate, -1 where there is no path; its edges are
     path[path_start[g] : path_start[g + 1]], its length (transactions reached) length[g]; whole[g]: all candidates were
-    tried (a path of one step ends the search).
+    tried, or no shorter path can be.
     """
     nodes = len(first) - 1
     groups = len(bounds) - 1
@@ -419,14 +557,18 @@ def shortest_cycles(
                 break
             if not reached or length >= best_length:
                 continue
-            best_length = length
-            best[group] = i
-            lengths[group] = length
             count = 0
+            back = 0
             node = end
             while via[node] >= 0:
                 count += 1
+                back += kind[via[node]] == RW
                 node = came_from[node]
+            if back < against:
+                continue
+            best_length = length
+            best[group] = i
+            lengths[group] = length
             if base + count > len(path):
                 grown = np.empty(2 * (base + count), np.int64)
                 for place in range(base):
@@ -438,7 +580,7 @@ def shortest_cycles(
                 count -= 1
                 path[base + count] = via[node]
                 node = came_from[node]
-            if best_length <= 1:
+            if best_length <= least:
                 break
         used += looked
     return best, path_start, path, lengths, whole

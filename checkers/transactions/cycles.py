@@ -33,6 +33,8 @@ from checkers.transactions.cycle_kernels import (
     candidates,
     cycles_of,
     refine,
+    refine_around,
+    room_to_refine,
     rw_in_a_row,
     shortest_cycles,
     split_graph,
@@ -162,7 +164,7 @@ class _Finder:
         self._limit = limit
         self._search = search
         self._effort = effort
-        every = np.arange(len(knots.source))
+        every = np.arange(len(knots.source), dtype=np.int32)
         of = tuple(np.flatnonzero(knots.kind == kind) for kind in (WW, WR, RW))
         self._flat = _Rows(knots.first, knots.source, knots.target, knots.kind, every, knots.txns, of)
         first, source, target, kind, edge = split_graph(knots.first, knots.target, knots.kind, knots.txns, 0)
@@ -189,30 +191,63 @@ class _Finder:
     def _parts(self, strengths: list[int]) -> dict[int, tuple[_Part, _Part, _Part, _Part]]:
         """For each strength the components along all edges, without two rw in a row, without rw, and of ww alone.
 
-        From the strongest down: those of fewer kinds of edges lie inside of those of more.
+        From the strongest down, as those of fewer kinds of edges lie inside of those of more; but where the weakest are
+        most of it already, from them up: they are parts of the others.
         """
         knots, t = self._knots, self._knots.txns
-        top = _ORDERS[strengths[-1]]
-        whole = _Part(_ALL | top, knots.label, knots.components)
-        lenient = self._part(self._split, _ALL | top | 1 << SELF, np.concatenate((knots.label[:t], knots.label)))
-        label, count, self._rank = refine(knots.first, knots.target, knots.kind, _NO_RW | top, knots.label)
-        dependent = _Part(_NO_RW | top, label, count)
-        written = self._part(self._flat, 1 << WW | top, dependent.label)
-        result = {strengths[-1]: (whole, lenient, dependent, written)}
+        room = room_to_refine(knots.nodes + t)
+        whole = {strengths[-1]: _Part(_ALL | _ORDERS[strengths[-1]], knots.label, knots.components)}
+        lenient: dict[int, _Part] = {}
+        dependent: dict[int, _Part] = {}
+        written: dict[int, _Part] = {}
+
+        def halves(part: _Part) -> np.ndarray:
+            return np.concatenate((part.label[:t], part.label))
+
+        lenient[0] = self._part(self._split, _ALL | 1 << SELF, halves(whole[strengths[-1]]), room)
+        if np.count_nonzero(lenient[0].label >= 0) > len(lenient[0].label) // 2:
+            starts, commits = lenient[0].label[:t], lenient[0].label[t:]
+            inner = commits.copy()
+            inner[:t] = np.where(commits[:t] >= 0, commits[:t], starts)
+            known = _Part(0, inner, lenient[0].count)
+            for strength in strengths[:-1]:
+                known = whole[strength] = self._around(self._flat, _ALL | _ORDERS[strength], knots.label, known, room)
+            known = lenient[0]
+            for strength in strengths[1:]:
+                allowed = _ALL | _ORDERS[strength] | 1 << SELF
+                known = lenient[strength] = self._around(self._split, allowed, halves(whole[strength]), known, room)
+        else:
+            within = whole[strengths[-1]]
+            for strength in reversed(strengths[:-1]):
+                within = whole[strength] = self._part(self._flat, _ALL | _ORDERS[strength], within.label, room)
+            halved = halves(whole[strengths[-1]])
+            for strength in reversed(strengths[1:]):
+                allowed = _ALL | _ORDERS[strength] | 1 << SELF
+                lenient[strength] = self._part(self._split, allowed, halved, room)
+                halved = lenient[strength].label
+        label, count, self._rank = refine(
+            knots.first, knots.target, knots.kind, _NO_RW | _ORDERS[strengths[-1]], knots.label, True, room
+        )
+        above = dependent[strengths[-1]] = _Part(_NO_RW | _ORDERS[strengths[-1]], label, count)
         for strength in reversed(strengths[:-1]):
-            ordered = _ORDERS[strength]
-            whole = self._part(self._flat, _ALL | ordered, whole.label)
-            lenient = self._part(self._split, _ALL | ordered | 1 << SELF, lenient.label)
-            dependent = self._part(self._flat, _NO_RW | ordered, dependent.label)
-            written = self._part(self._flat, 1 << WW | ordered, written.label)
-            result[strength] = (whole, lenient, dependent, written)
-        return result
+            above = dependent[strength] = self._part(self._flat, _NO_RW | _ORDERS[strength], above.label, room)
+        above = dependent[strengths[-1]]
+        for strength in reversed(strengths):
+            above = written[strength] = self._part(self._flat, 1 << WW | _ORDERS[strength], above.label, room)
+        return {s: (whole[s], lenient[s], dependent[s], written[s]) for s in strengths}
 
     @staticmethod
-    def _part(rows: _Rows, allowed: int, within: np.ndarray) -> _Part:
+    def _part(rows: _Rows, allowed: int, within: np.ndarray, room: np.ndarray) -> _Part:
         if int(within.max(initial=-1)) < 0:
             return _Part(allowed, within, 0)
-        label, count, _ = refine(rows.first, rows.target, rows.kind, allowed, within)
+        label, count, _ = refine(rows.first, rows.target, rows.kind, allowed, within, False, room)
+        return _Part(allowed, label, count)
+
+    @staticmethod
+    def _around(rows: _Rows, allowed: int, within: np.ndarray, known: _Part, room: np.ndarray) -> _Part:
+        label, count = refine_around(
+            rows.first, rows.target, rows.kind, allowed, within, known.label, known.count, room
+        )
         return _Part(allowed, label, count)
 
     # --- one kind after the other
@@ -262,21 +297,50 @@ class _Finder:
         found[self._take(cycles, NONADJACENT, strength, also=SINGLE)] = True
         left = np.zeros(len(component), bool)
         left[several] = ~found[component[several]]
+        order = np.flatnonzero(left)
+        order = order[np.argsort(~own[order], kind="stable")]
+        tried = np.cumsum(np.minimum(np.diff(bounds)[order], TRIED_PER_COMPONENT_MAX))
+        left[order[tried > TRIED_MAX]] = False
         tries, tries_bounds = _first_of_each(places, bounds, left, TRIED_PER_COMPONENT_MAX)
-        whose = np.repeat(component[left], np.diff(tries_bounds))
-        first = np.argsort(~own[left].repeat(np.diff(tries_bounds)), kind="stable")[:TRIED_MAX]
-        cycles = self._shortest(
-            self._split,
-            lenient,
-            lenient.allowed,
-            tries[first],
-            np.arange(len(first) + 1),
-            whose[first],
-            self._no_rank,
-            in_passing=True,
-        )
-        found[self._take(cycles, NONADJACENT, strength, once=True)] = True
+        self._try(self._split, lenient, NONADJACENT, strength, tries, tries_bounds, component[left], found)
         self._done[NONADJACENT] |= starts.spread(found)
+
+    def _try(
+        self,
+        rows: _Rows,
+        part: _Part,
+        kind: int,
+        strength: int,
+        edges: np.ndarray,
+        bounds: np.ndarray,
+        component: np.ndarray,
+        found: np.ndarray,
+        before: np.ndarray | None = None,
+    ) -> None:
+        """Look in passing for a type that may not be there, once for each component; marks those where it is.
+
+        The shortest walk of a component may be a cycle of another type: then each of its edges is tried alone.
+        """
+        cycles = self._shortest(
+            rows, part, part.allowed, edges, bounds, component, self._no_rank, kind=kind, before=before
+        )
+        found[self._take(cycles, kind, strength, once=True)] = True
+        alone = np.zeros(part.count, bool)
+        alone[cycles.tried] = True
+        whose = np.repeat(component, np.diff(bounds))
+        left = np.flatnonzero((alone & ~found)[whose])
+        cycles = self._shortest(
+            rows,
+            part,
+            part.allowed,
+            edges[left],
+            np.arange(len(left) + 1),
+            whose[left],
+            self._no_rank,
+            kind=kind,
+            before=None if before is None else before[left],
+        )
+        found[self._take(cycles, kind, strength, once=True)] = True
 
     def _all_edges(self, strength: int, whole: _Part, starts: _Part) -> None:
         """G2: two rw in a row."""
@@ -301,18 +365,12 @@ class _Finder:
                 TRIED_PER_COMPONENT_MAX,
             )
             there, onward = there[:TRIED_MAX], onward[:TRIED_MAX]
-            cycles = self._shortest(
-                flat,
-                whole,
-                whole.allowed,
-                onward,
-                np.arange(len(there) + 1),
-                whole.label[flat.source[there]],
-                self._no_rank,
-                in_passing=True,
-                before=there,
+            order = np.argsort(whole.label[flat.source[there]], kind="stable")
+            there, onward = there[order], onward[order]
+            component, first = np.unique(whole.label[flat.source[there]], return_index=True)
+            self._try(
+                flat, whole, G2, strength, onward, np.append(first, len(there)), component, skip.copy(), before=there
             )
-            self._take(cycles, G2, strength, once=True)
         self._done[G2] |= whole.spread(self._with_edge(whole, RW))
 
     # --- cycles
@@ -336,17 +394,21 @@ class _Finder:
         component: np.ndarray,
         rank: np.ndarray,
         *,
-        in_passing: bool = False,
+        kind: int | None = None,
         before: np.ndarray | None = None,
         writes_alone: bool = False,
     ) -> _Cycles:
-        """For each group of edges the shortest closed walk through one of them; with `before`, through both."""
+        """For each group of edges the shortest closed walk through one of them; with `before`, through both.
+
+        kind: what is sought, in passing: less of the budget, and only walks that may be one.
+        """
         knots, timing = self._knots, self._timing
         if not len(edges):
             none = np.empty(0, np.int64)
             return _Cycles(none, none, none, none, none, none, none, given_up=False)
         budget = self._effort * (EDGES_LOOKED_AT_MIN + 2 * len(rows.target))
         begins = rows.source[edges if before is None else before].astype(np.int64)
+        in_passing, against = kind is not None, int(kind == NONADJACENT)
         best, path_start, path, _, whole = shortest_cycles(
             rows.first,
             rows.target,
@@ -358,6 +420,8 @@ class _Finder:
             rows.target[edges].astype(np.int64),
             begins,
             bounds,
+            against,
+            2 * against + 1,
             EDGES_LOOKED_AT_IN_PASSING_MAX if in_passing else budget // 4,
             budget,
             EDGES_LOOKED_AT_IN_PASSING_MAX // 8 if in_passing else EDGES_LOOKED_AT_IN_PASSING_MAX,
@@ -409,17 +473,15 @@ class _Finder:
     def _cycle(self, cycles: _Cycles, i: int) -> Cycle:
         """One cycle with the graph's own numbers."""
         knots, own = self._knots, slice(cycles.start[i], cycles.start[i + 1])
-        steps = zip(cycles.opens[own].tolist(), cycles.closes[own].tolist(), cycles.how[own].tolist(), strict=True)
-        return [
-            Step(
-                int(knots.names[knots.source[opens]]),
-                int(knots.names[knots.target[closes]]),
-                how,
-                int(knots.source_mop[opens]),
-                int(knots.target_mop[closes]),
-            )
-            for opens, closes, how in steps
-        ]
+        opens, closes = cycles.opens[own], cycles.closes[own]
+        columns = (
+            knots.names[knots.source[opens]],
+            knots.names[knots.target[closes]],
+            cycles.how[own],
+            knots.source_mop[opens],
+            knots.target_mop[closes],
+        )
+        return [Step(*step) for step in zip(*(column.tolist() for column in columns), strict=True)]
 
     def _with_edge(self, part: _Part, kind: int) -> np.ndarray:
         """bool[components]: those with an edge of a kind inside."""

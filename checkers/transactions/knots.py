@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from checkers.transactions.cycle_kernels import adjacency, inner_edges, refine
+from checkers.transactions.cycle_kernels import adjacency, inner_edges, refine, room_to_refine
 from checkers.transactions.cycle_kinds import Cycle, Step
 from checkers.transactions.dependency_graph import Graph
 
@@ -44,15 +44,16 @@ def knots_of(graph: Graph) -> Knots | None:
     """Everything on cycles; None where there is no cycle."""
     source, target = np.ascontiguousarray(graph.source, np.int32), np.ascontiguousarray(graph.target, np.int32)
     first, targets = adjacency(source, target, graph.nodes)
-    everything = np.zeros(graph.nodes, np.int32)
-    label, components, _ = refine(first, targets, np.zeros(len(targets), np.int8), 1, everything)
+    everything, alike = np.zeros(graph.nodes, np.int32), np.zeros(len(targets), np.int8)
+    label, components, _ = refine(first, targets, alike, 1, everything, False, room_to_refine(graph.nodes))
     if not components:
         return None
     names = np.flatnonzero(label >= 0)
     number = np.full(graph.nodes, -1, np.int32)
     number[names] = np.arange(len(names), dtype=np.int32)
     txns = int(np.searchsorted(names, graph.txns))
-    row, from_, to, kind, edge = inner_edges(source, target, np.ascontiguousarray(graph.kind, np.int8), label, number)
+    kinds = np.ascontiguousarray(graph.kind, np.int8)
+    row, from_, to, kind, edge = inner_edges(source, target, kinds, label, number, len(names))
     own = label[names]
     return Knots(
         txns=txns,

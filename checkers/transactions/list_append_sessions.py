@@ -32,7 +32,7 @@ from checkers.transactions.list_append_versions import NOBODY, Versions
 from checkers.transactions.list_append_wording import Names
 from checkers.transactions.txn_columns import APPEND, READ, TxnColumns
 from checkers.transactions.value_findings import Found
-from harness.compiled import kernel
+from harness.compiled import kernel, kernel_part
 from harness.history import OK
 from harness.verdict import Anomaly
 
@@ -40,7 +40,8 @@ READ_YOUR_WRITES, MONOTONIC_READS, MONOTONIC_WRITES, WRITES_FOLLOW_READS = range
 TYPES = ("read-your-writes", "monotonic-reads", "monotonic-writes", "writes-follow-reads")
 COMPARED_MAX = 1_000_000
 """How many pairs of an append and a read are compared for one session and key whose reads contradict each other."""
-UNSEEN = 2**62
+UNSEEN = 2**31 - 1
+WROTE, WROTE_MOP, SAW, SAW_MOP = range(4)
 """The place of an append that no list shows, behind all that some list does."""
 
 
@@ -94,6 +95,7 @@ def _all_breaks(columns: TxnColumns, txn: np.ndarray, versions: Versions) -> tup
         versions.usable & versions.agreed,
         versions.fits,
         versions.position,
+        columns.mop_start,
         columns.function,
         columns.key,
         columns.list_start,
@@ -132,6 +134,12 @@ def orderly(process, began, completed):
     return result
 
 
+@kernel_part
+def _place(name, size):
+    mixed = np.uint64(name) * np.uint64(0x9E3779B97F4A7C15)
+    return np.int64((mixed ^ (mixed >> np.uint64(29))) & np.uint64(size - 1))
+
+
 @kernel
 def _breaks(
     start,
@@ -141,6 +149,7 @@ def _breaks(
     settled,
     fits,
     position,
+    mop_start,
     function,
     key,
     list_start,
@@ -163,78 +172,84 @@ def _breaks(
             if mop != NOBODY and committed[txn[mop]]:
                 known = place - start[k] + 1
             certain[place] = known
-    size = 16
-    while size < 2 * len(function):
-        size *= 2
-    slot_of = np.full(size, -1, np.int64)
-    wrote = np.full(len(function), -1, np.int64)
-    wrote_mop = np.full(len(function), -1, np.int64)
-    saw = np.zeros(len(function), np.int64)
-    saw_mop = np.full(len(function), -1, np.int64)
-    slot = np.zeros(len(function), np.int64)
+    # a row for each client and key: how far it wrote and saw, and by which micro-ops; found by a hash table that grows
+    size = 1024
+    row_of = np.full(size, -1, np.int32)
+    name = np.empty(size // 2, np.int64)
+    state = np.empty((size // 2, 4), np.int32)
+    widest = 0
+    for t in range(len(committed)):
+        widest = max(widest, mop_start[t + 1] - mop_start[t])
+    rows = np.empty(widest, np.int32)
     used = 0
     count = 0
-    begin = 0
-    while begin < len(function):
-        t = txn[begin]
-        end = begin
-        while end < len(function) and txn[end] == t:
-            end += 1
+    for t in range(len(committed)):
+        begin, end = mop_start[t], mop_start[t + 1]
         if not committed[t] or not ordered[process[t]]:
-            begin = end
             continue
+        if used + end - begin > size // 2:
+            while used + end - begin > size // 2:
+                size *= 2
+            row_of = np.full(size, -1, np.int32)
+            grown_name = np.empty(size // 2, np.int64)
+            grown_state = np.empty((size // 2, 4), np.int32)
+            for old in range(used):
+                grown_name[old] = name[old]
+                for i in range(4):
+                    grown_state[old, i] = state[old, i]
+                at = _place(name[old], size)
+                while row_of[at] >= 0:
+                    at = (at + 1) & (size - 1)
+                row_of[at] = old
+            name = grown_name
+            state = grown_state
         for mop in range(begin, end):
             k = key[mop]
             if not settled[k]:
                 continue
             wanted = process[t] * keys + k
-            mixed = np.uint64(wanted) * np.uint64(0x9E3779B97F4A7C15)
-            at = np.int64((mixed ^ (mixed >> np.uint64(29))) & np.uint64(size - 1))
-            while slot_of[at] >= 0 and slot[slot_of[at]] != wanted:
+            at = _place(wanted, size)
+            while row_of[at] >= 0 and name[row_of[at]] != wanted:
                 at = (at + 1) & (size - 1)
-            if slot_of[at] < 0:
-                slot_of[at] = used
-                slot[used] = wanted
+            if row_of[at] < 0:
+                row_of[at] = used
+                name[used] = wanted
+                state[used, WROTE] = state[used, WROTE_MOP] = state[used, SAW_MOP] = -1
+                state[used, SAW] = 0
                 used += 1
-            own = slot_of[at]
+            own = rows[mop - begin] = row_of[at]
             if function[mop] == APPEND:
                 place = position[mop]
-                if place >= 0 and wrote[own] > place:
-                    found[0, count], found[1, count] = MONOTONIC_WRITES, wrote_mop[own]
-                    found[2, count], found[3, count] = mop, wrote_mop[own]
+                if place >= 0 and state[own, WROTE] > place:
+                    found[0, count], found[1, count] = MONOTONIC_WRITES, state[own, WROTE_MOP]
+                    found[2, count], found[3, count] = mop, state[own, WROTE_MOP]
                     count += 1
-                if place >= 0 and saw[own] - 1 > place and txn[saw_mop[own]] != t:
-                    found[0, count], found[1, count] = WRITES_FOLLOW_READS, saw_mop[own]
-                    found[2, count], found[3, count] = mop, writer[start[k] + saw[own] - 1]
+                if place >= 0 and state[own, SAW] - 1 > place and txn[state[own, SAW_MOP]] != t:
+                    found[0, count], found[1, count] = WRITES_FOLLOW_READS, state[own, SAW_MOP]
+                    found[2, count], found[3, count] = mop, writer[start[k] + state[own, SAW] - 1]
                     count += 1
             elif function[mop] == READ and status[t] == OK and fits[mop]:
                 seen = list_start[mop + 1] - list_start[mop]
-                if wrote[own] >= seen:
-                    found[0, count], found[1, count] = READ_YOUR_WRITES, wrote_mop[own]
-                    found[2, count], found[3, count] = mop, wrote_mop[own]
+                if state[own, WROTE] >= seen:
+                    found[0, count], found[1, count] = READ_YOUR_WRITES, state[own, WROTE_MOP]
+                    found[2, count], found[3, count] = mop, state[own, WROTE_MOP]
                     count += 1
-                if saw[own] > seen:
-                    found[0, count], found[1, count] = MONOTONIC_READS, saw_mop[own]
-                    found[2, count], found[3, count] = mop, writer[start[k] + saw[own] - 1]
+                if state[own, SAW] > seen:
+                    found[0, count], found[1, count] = MONOTONIC_READS, state[own, SAW_MOP]
+                    found[2, count], found[3, count] = mop, writer[start[k] + state[own, SAW] - 1]
                     count += 1
-                if seen > 0 and certain[start[k] + seen - 1] > saw[own]:
-                    saw[own] = certain[start[k] + seen - 1]
-                    saw_mop[own] = mop
+                if seen > 0 and certain[start[k] + seen - 1] > state[own, SAW]:
+                    state[own, SAW] = certain[start[k] + seen - 1]
+                    state[own, SAW_MOP] = mop
         for mop in range(begin, end):
             k = key[mop]
             if status[t] != OK or function[mop] != APPEND or not settled[k]:
                 continue
-            wanted = process[t] * keys + k
-            mixed = np.uint64(wanted) * np.uint64(0x9E3779B97F4A7C15)
-            at = np.int64((mixed ^ (mixed >> np.uint64(29))) & np.uint64(size - 1))
-            while slot[slot_of[at]] != wanted:
-                at = (at + 1) & (size - 1)
-            own = slot_of[at]
+            own = rows[mop - begin]
             place = position[mop] if position[mop] >= 0 else UNSEEN
-            if place > wrote[own]:
-                wrote[own] = place
-                wrote_mop[own] = mop
-        begin = end
+            if place > state[own, WROTE]:
+                state[own, WROTE] = place
+                state[own, WROTE_MOP] = mop
     return count
 
 

@@ -212,7 +212,11 @@ def _torn(
 ):
     """(kind, read that saw, read that missed, append) for each reader that has one."""
     keys = len(length)
-    seen_by = np.full(keys, -1, np.int64)
+    # of each key the shortest read of the reader at hand: of all its reads, and of those after the one looked at
+    all_by = np.full(keys, -1, np.int32)
+    shortest = np.zeros(keys, np.int64)
+    shortest_mop = np.zeros(keys, np.int64)
+    later_by = np.full(keys, -1, np.int32)
     least = np.zeros(keys, np.int64)
     least_mop = np.zeros(keys, np.int64)
     found = [(np.int64(0), np.int64(0), np.int64(0), np.int64(0)) for _ in range(0)]
@@ -221,34 +225,40 @@ def _torn(
             continue
         best = -1
         saw = missed = append = np.int64(-1)
-        for later in (True, False):
+        for mop in range(mop_start[reader + 1] - 1, mop_start[reader] - 1, -1):
+            k = key[mop]
+            if function[mop] != READ or not settled[k] or not fits[mop] or previous_append[mop] >= 0:
+                continue
+            size = list_start[mop + 1] - list_start[mop]
+            if all_by[k] != reader or size < shortest[k]:
+                all_by[k] = reader
+                shortest[k] = size
+                shortest_mop[k] = mop
+        for mop in range(mop_start[reader + 1] - 1, mop_start[reader] - 1, -1):
+            k = key[mop]
+            if function[mop] != READ or not settled[k] or not fits[mop] or previous_append[mop] >= 0:
+                continue
+            size = list_start[mop + 1] - list_start[mop]
+            write = last_certain[start[k] + size - 1] if 0 < size <= length[k] else -1
+            if write >= 0 and txn[write] != reader:
+                other = txn[write]
+                for own in range(mop_start[other], mop_start[other + 1]):
+                    y = key[own]
+                    if function[own] != APPEND or all_by[y] != reader:
+                        continue
+                    if later_by[y] == reader and (position[own] < 0 or position[own] >= least[y]):
+                        best = VANISHED
+                        saw, missed, append = np.int64(mop), least_mop[y], np.int64(own)
+                        break
+                    if best < 0 and (position[own] < 0 or position[own] >= shortest[y]):
+                        best = FRACTURED
+                        saw, missed, append = np.int64(mop), shortest_mop[y], np.int64(own)
             if best == VANISHED:
                 break
-            # backwards, so that only the reads after each one are known; then once more with all of them
-            for mop in range(mop_start[reader + 1] - 1, mop_start[reader] - 1, -1):
-                k = key[mop]
-                if function[mop] != READ or not settled[k] or not fits[mop] or previous_append[mop] >= 0:
-                    continue
-                size = list_start[mop + 1] - list_start[mop]
-                write = last_certain[start[k] + size - 1] if 0 < size <= length[k] else -1
-                if write >= 0 and txn[write] != reader:
-                    other = txn[write]
-                    for own in range(mop_start[other], mop_start[other + 1]):
-                        y = key[own]
-                        if function[own] != APPEND or seen_by[y] != reader or not settled[y]:
-                            continue
-                        if position[own] < 0 or position[own] >= least[y]:
-                            best = VANISHED if later else FRACTURED
-                            saw, missed, append = np.int64(mop), least_mop[y], np.int64(own)
-                            break
-                if best >= 0:
-                    break
-                if later and (seen_by[k] != reader or size < least[k]):
-                    seen_by[k] = reader
-                    least[k] = size
-                    least_mop[k] = mop
-            if best >= 0:
-                break
+            if later_by[k] != reader or size < least[k]:
+                later_by[k] = reader
+                least[k] = size
+                least_mop[k] = mop
         if best >= 0:
             found.append((np.int64(best), saw, missed, append))
     rows = np.empty((len(found), 4), np.int64)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from checkers.transactions.cycle_kernels import SELF, candidates, refine, shortest_cycles, split_graph
+from checkers.transactions.cycle_kernels import SELF, candidates, refine, room_to_refine, shortest_cycles, split_graph
 from checkers.transactions.cycle_kinds import SUFFIXES, Cycle, simple_part
 from checkers.transactions.dependency_graph import PASS, PROCESS, REALTIME, RW, WR, WW
 from checkers.transactions.knots import Knots, steps_of
@@ -44,7 +44,7 @@ def find_prefix_cycles(knots: Knots, strength: int, limit: int) -> list[PrefixCy
     first, source, target, kind, edge = split_graph(knots.first, knots.target, knots.kind, t, 1 << WW)
     allowed = 1 << WW | 1 << WR | 1 << RW | 1 << PASS | 1 << SELF | _ORDERS[strength]
     within = np.concatenate((knots.label[:t], knots.label))
-    label, count, _ = refine(first, target, kind, allowed, within)
+    label, count, _ = refine(first, target, kind, allowed, within, False, room_to_refine(len(within)))
     if not count:
         return []
     edges, bounds, _ = candidates(np.flatnonzero(kind == RW), source, target, label, count, np.zeros(count, bool))
@@ -61,6 +61,8 @@ def find_prefix_cycles(knots: Knots, strength: int, limit: int) -> list[PrefixCy
         target[edges].astype(np.int64),
         source[edges].astype(np.int64),
         bounds,
+        0,
+        1,
         _EDGES_LOOKED_AT_MAX // 4,
         _EDGES_LOOKED_AT_MAX,
         1000,

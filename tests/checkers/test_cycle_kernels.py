@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from checkers.transactions.cycle_kernels import SELF, refine
+from checkers.transactions.cycle_kernels import SELF, refine, room_to_refine
 from checkers.transactions.dependency_graph import REALTIME, WW
 
 EXAMPLES = int(os.environ.get("FAULTLINE_EXAMPLES", "600"))
@@ -44,7 +44,7 @@ def test_components_are_what_reaches_each_other(edges: list[Edge], allowed: int,
         reaches[source, target] = True
     for middle in range(NODES):
         reaches |= np.outer(reaches[:, middle], reaches[middle])
-    label, count, rank = refine(*rows_of(edges), allowed, np.array(within, np.int32))
+    label, count, rank = refine(*rows_of(edges), allowed, np.array(within, np.int32), True, room_to_refine(NODES))
     assert [own >= 0 for own in label] == [bool(reaches[node, node]) for node in range(NODES)]
     assert sorted(set(label[label >= 0].tolist())) == list(range(count))
     for one in range(NODES):
