@@ -21,7 +21,7 @@ An insert of unknown outcome happened if its row was ever read. Cost: O(n log n)
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,8 +63,9 @@ class Predicate:
         for each in keys.values():
             seen = {row for reader, rows in each.reads for row in _frozen(rows, calls[reader].record)}
             for row, makers in each.inserts.items():
-                if row in seen and len(makers) == 1 and calls[makers[0]].outcome != FAIL:
-                    committed[makers[0]] = True
+                possible = _possible(makers, calls)
+                if row in seen and len(possible) == 1:
+                    committed[possible[0]] = True
         graph = ExplainedGraph(calls, committed, history.has_invocations)
         findings: list[Finding] = []
         for each in keys.values():
@@ -114,6 +115,11 @@ def _frozen(rows: list[Any], index: int) -> list[Hashable]:
     return [freeze(row, index) for row in rows]
 
 
+def _possible(makers: list[int], calls: Sequence[ClientCall]) -> list[int]:
+    """Those that did not fail."""
+    return [maker for maker in makers if calls[maker].outcome != FAIL]
+
+
 def _depend(each: _Key, graph: ExplainedGraph) -> Iterator[Finding]:
     """Add the dependencies of one key's calls; the findings that single reads prove."""
     calls, key = graph.calls, show(each.key)
@@ -152,7 +158,7 @@ def _depend(each: _Key, graph: ExplainedGraph) -> Iterator[Finding]:
         shown = set(_frozen(rows, calls[reader].record))
         yield from _impossible(each, shown, calls, reader)
         for row, writer in happened:
-            if row in shown and len(each.inserts[row]) == 1:
+            if row in shown and len(_possible(each.inserts[row], calls)) == 1:
                 found(reader, row, writer)
             elif row not in shown:
                 missed(reader, row, writer)
@@ -167,7 +173,7 @@ def _impossible(each: _Key, shown: set[Hashable], calls: Any, reader: int) -> It
             sentence = f"Key {show(each.key)}: op {read.record} found row {show(row)}, which nobody ever inserted."
             garbage = Anomaly("garbage-read", [read.record], sentence, key=each.key, sub_history=read.records)
             yield Finding(garbage, "garbage-read")
-        elif all(calls[maker].outcome == FAIL for maker in makers):
+        elif not _possible(makers, calls):
             records = sorted({read.record, *(record for maker in makers for record in calls[maker].records)})
             sentence = (
                 f"Key {show(each.key)}: op {read.record} found row {show(row)}, but its insert (op "

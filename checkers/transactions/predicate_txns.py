@@ -186,8 +186,8 @@ class _Builder:
                 rows = {mop[1]: mop[2]} if mop[0] == "r" else (mop[2] or {}) if mop[0] == "rp" else {}
                 for key, value in rows.items():
                     writes = self.versions.get((key, value), [])
-                    makers = {write.txn for write in writes if write.txn != reader}
-                    if value != GONE and len(makers) == 1 and self.txns.possible[min(makers)]:
+                    makers = {write.txn for write in writes if write.txn != reader and self.txns.possible[write.txn]}
+                    if value != GONE and len(makers) == 1:
                         seen |= makers
         return seen
 

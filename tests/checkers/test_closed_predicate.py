@@ -288,6 +288,14 @@ def test_two_searches_that_differ_are_a_phantom() -> None:
     assert verdict(history(*records), "read-committed").verdict == "valid"
 
 
+def test_an_attempt_that_failed_before_hides_nothing() -> None:
+    writes = [["w", 1, 5], ["w", 2, 6]]
+    attempts = [("invoke", 0, "txn", writes), ("fail", 0, "txn", writes)]
+    attempts += [("invoke", 0, "txn", writes), ("info", 0, "txn", writes)]
+    found = verdict(history(*attempts, *txn(1, ["r", 1, 5], ["r", 2, None])))
+    assert (found.verdict, found.anomaly_types) == ("invalid", ["G-single-item"])
+
+
 def test_a_history_too_large_for_sat_is_decided_by_one_order_or_unknown() -> None:
     records: list[tuple[Any, ...]] = [("invoke", 0, "init", {}), ("ok", 0, "init", {})]
     rows: dict[int, int] = {}

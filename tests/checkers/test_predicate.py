@@ -139,6 +139,18 @@ def test_g2_does_not_count_against_snapshot_isolation() -> None:
     assert verdict(history(*records[:4]), "serializable").verdict == "valid"
 
 
+def test_an_attempt_that_failed_before_hides_nothing() -> None:
+    refused = [("invoke", 0, "insert", [5, [1, None]]), ("fail", 0, "insert", [5, [1, None]])]
+    again = [("invoke", 0, "insert", [5, [1, None]]), ("info", 0, "insert", [5, [1, None]])]
+    other = [("invoke", 1, "insert", [5, [None, 2]]), ("ok", 1, "insert", [5, [None, 2]])]
+    shown = [("invoke", 2, "read", [5, None]), ("ok", 2, "read", [5, [1, 2]])]
+    assert verdict(history(*refused, *again, *other, *shown)).anomaly_counts == {"G2": 1}
+    first = [("invoke", 3, "read", [5, None]), ("ok", 3, "read", [5, [1]])]
+    then = [("invoke", 3, "read", [5, None]), ("ok", 3, "read", [5, []])]
+    found = verdict(history(*refused, *again, *first, *then), "strong-session-serializable")
+    assert found.anomaly_types == ["G-single-process"]
+
+
 def test_a_row_acknowledged_and_not_found_is_named() -> None:
     records = history(
         ("invoke", 0, "insert", [5, [1, None]]),
