@@ -61,6 +61,8 @@ def calls_of(history: History, fs: Collection[str], *, only: bool = False) -> li
 
     only: an op of another f is refused (HistoryError) instead of left out.
     """
+    if only:
+        refuse_others(history, fs)
     timed = history.has_invocations
     heads = np.flatnonzero(history.client & ((history.type == INVOKE) if timed else (history.type >= 0)))
     names = history.f_names
@@ -69,10 +71,6 @@ def calls_of(history: History, fs: Collection[str], *, only: bool = False) -> li
     for place in heads.tolist():
         code = int(history.f[place])
         if code not in wanted:
-            if only:
-                raise HistoryError(
-                    f"index {history.index[place]}: expected one of {', '.join(sorted(fs))}, not {names[code]!r}"
-                )
             continue
         end = int(history.pair[place]) if timed else place
         outcome = INFO if end < 0 else int(history.type[end])
@@ -94,6 +92,16 @@ def calls_of(history: History, fs: Collection[str], *, only: bool = False) -> li
             )
         )
     return calls
+
+
+def refuse_others(history: History, fs: Collection[str]) -> None:
+    """Raise HistoryError for a client's op of another f: what it did to the data is not known, so nothing else is."""
+    others = [code for code, name in enumerate(history.f_names) if name not in fs]
+    found = np.flatnonzero(history.client & np.isin(history.f, others)).tolist()
+    for place in found[:1]:
+        known = ", ".join(name for name in sorted(fs) if name)
+        other = history.f_names[history.f[place]]
+        raise HistoryError(f"index {history.index[place]}: known are the ops {known}, not {other!r}")
 
 
 def pair_of(value: Any, index: int, expected: str) -> tuple[Any, Any]:

@@ -74,7 +74,7 @@ class Bank:
     def check(self, history: History, options: CheckOptions) -> Verdict:
         """Judge every read. Raises HistoryError for values of another shape."""
         given = options.workload
-        calls = calls_of(history, ("transfer", "read"))
+        calls = calls_of(history, ("transfer", "read"), only=True)
         transfers = [_transfer(call) for call in calls if call.f == "transfer"]
         reads = [Read(call, _balances(call)) for call in calls if call.f == "read" and call.ok]
         total = _total(given, reads)

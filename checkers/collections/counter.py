@@ -29,6 +29,7 @@ import msgspec
 import numpy as np
 
 from checkers import models
+from checkers.client_calls import refuse_others
 from checkers.collections import counter_search
 from checkers.collections.set_columns import NEVER, CallPlaces, numbers_at, places_of
 from checkers.findings import ALWAYS, NEVER_COUNTS, Finding, verdict_of
@@ -77,6 +78,7 @@ class Counter:
         """Judge every read. Raises HistoryError for amounts and totals that are no whole numbers of 64 bits."""
         asked = options.model or "linearizable"
         realtime = models.needs_realtime(asked)
+        refuse_others(history, ("add", "read"))
         add_calls, read_calls = places_of(history, "add"), places_of(history, "read")
         adds = _adds(history, add_calls, history.has_invocations)
         reads = _reads(history, read_calls, adds, history.has_invocations)

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from checkers.client_calls import refuse_others
 from checkers.values import freeze, show, thaw
 from harness.history import FAIL, INFO, INVOKE, OK, History, HistoryError
 from harness.value_columns import NO_NUMBER, NUMBER
@@ -146,6 +147,7 @@ class SetColumns:
 
 def columns_of(history: History, add: str = "add", read: str = "read") -> SetColumns:
     """The columns of ops `add v` and `read → [v, ...]` (nil: empty). Raises HistoryError for another read."""
+    refuse_others(history, (add, read))
     adds = places_of(history, add)
     reads = places_of(history, read)
     reads = reads.where(reads.outcome == OK)

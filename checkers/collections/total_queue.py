@@ -60,7 +60,7 @@ class TotalQueue:
 
     def check(self, history: History, options: CheckOptions) -> Verdict:
         """Judge every value. Raises HistoryError for a drain that is no list."""
-        calls = calls_of(history, ("enqueue", "dequeue", "drain"))
+        calls = calls_of(history, ("enqueue", "dequeue", "drain"), only=True)
         values = _values(calls)
         drained = max((call.place for call in calls if call.f == "drain" and call.ok), default=-1)
         timed = history.has_invocations

@@ -52,7 +52,7 @@ class Causal:
         asked = options.model or DEFAULT_MODEL
         variant = options.workload.get("variant") or "cc"
         initial = freeze(options.workload.get("initial"), -1)
-        ops, aborted = parsed_ops(calls_of(history, FS))
+        ops, aborted = parsed_ops(calls_of(history, FS, only=True))
         found = session_ops(ops, aborted, initial)
         counts = keeps_sessions(asked) or _canonical(asked) == "causal"
         evidence = ("G-single-item-process", *([ALWAYS] if counts else []))

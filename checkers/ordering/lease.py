@@ -40,7 +40,7 @@ class Lease:
     def check(self, history: History, options: CheckOptions) -> Verdict:
         """Judge every key. Raises HistoryError for a value of another shape, or a key that is granted twice."""
         by_key: dict[Hashable, list[ClientCall]] = defaultdict(list)
-        for call in calls_of(history, ("grant", "keep", "revoke", "read")):
+        for call in calls_of(history, ("grant", "keep", "revoke", "read"), only=True):
             by_key[freeze(pair_of(call.argument, call.index, SHAPE)[0], call.index)].append(call)
         findings: list[Finding] = []
         counts = dict.fromkeys(("granted", "renewed", "revoked", "reads"), 0)

@@ -61,7 +61,7 @@ class Lock:
         """Judge every lock. Raises HistoryError for a value of another shape."""
         ttl_s = float(options.workload.get("ttl_s") or 0)
         locks: dict[Hashable, list[ClientCall]] = defaultdict(list)
-        for call in calls_of(history, ("acquire", "update", "release")):
+        for call in calls_of(history, ("acquire", "update", "release"), only=True):
             locks[_lock_of(call)].append(call)
         findings: list[Finding] = []
         holds_in_all = updates = 0

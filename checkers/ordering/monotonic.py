@@ -63,7 +63,7 @@ class Monotonic:
         """Judge against `options.model` (sequential by default). Raises HistoryError for a value of another shape."""
         model = options.model or "strong-session-serializable"
         keys: dict[Hashable, list[ClientCall]] = defaultdict(list)
-        for call in calls_of(history, ("inc", "read")):
+        for call in calls_of(history, ("inc", "read"), only=True):
             keys[freeze(pair_of(call.argument, call.index, "[key, null]")[0], call.index)].append(call)
         findings: list[Finding] = []
         told_in_all = 0

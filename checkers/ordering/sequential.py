@@ -60,7 +60,7 @@ class Sequential:
         """Judge against `options.model` (sequential by default). Raises HistoryError for a value of another shape."""
         asked = options.model or "sequential"
         initial = freeze(options.workload.get("initial"), -1)
-        ops, aborted = parsed_ops(calls_of(history, FS))
+        ops, aborted = parsed_ops(calls_of(history, FS, only=True))
         found = session_ops(ops, aborted, initial)
         findings = [*single_reads(found)]
         undecided = unjudged(found)

@@ -62,7 +62,7 @@ class LongFork:
     def check(self, history: History, options: CheckOptions) -> Verdict:
         """Judge against `options.model` (snapshot-isolation by default). Raises HistoryError for another shape."""
         model = canonical(options.model or "snapshot-isolation")
-        calls = calls_of(history, ("write", "read", "txn", ""))
+        calls = calls_of(history, ("write", "read", "txn", ""), only=True)
         parsed = _Parsed(calls)
         graph = ExplainedGraph(calls, parsed.committed, history.has_invocations)
         forks = list(_forks(parsed, calls))

@@ -57,7 +57,7 @@ class Predicate:
     def check(self, history: History, options: CheckOptions) -> Verdict:
         """Judge against `options.model` (serializable by default). Raises HistoryError for a value of another shape."""
         model = canonical(options.model or "serializable")
-        calls = calls_of(history, ("insert", "read"))
+        calls = calls_of(history, ("insert", "read"), only=True)
         keys = _keys(calls)
         committed = [call.ok for call in calls]
         for each in keys.values():
