@@ -232,6 +232,8 @@ class _Finder:
         for strength in reversed(strengths[:-1]):
             above = dependent[strength] = self._part(self._flat, _NO_RW | _ORDERS[strength], above.label, room)
         above = dependent[strengths[-1]]
+        if not len(self._flat.of[WW]):
+            above = _Part(0, np.full(knots.nodes, -1, np.int32), 0)
         for strength in reversed(strengths):
             above = written[strength] = self._part(self._flat, 1 << WW | _ORDERS[strength], above.label, room)
         return {s: (whole[s], lenient[s], dependent[s], written[s]) for s in strengths}
