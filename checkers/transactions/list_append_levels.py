@@ -23,11 +23,12 @@ from checkers.transactions.cycles import CycleSearch
 from checkers.transactions.dependency_graph import Graph
 from checkers.transactions.list_append_causality import CAUSALITY, causality_violations
 from checkers.transactions.list_append_explain import Explainer
+from checkers.transactions.list_append_forks import long_forks
 from checkers.transactions.list_append_sessions import session_breaks
 from checkers.transactions.list_append_versions import Versions
 from checkers.transactions.list_append_views import Views
 from checkers.transactions.list_append_visibility import overtaken_updates, stale_reads, torn_reads
-from checkers.transactions.prefix_cycles import LONG_FORK, find_prefix_cycles, is_forbidden
+from checkers.transactions.prefix_cycles import LONG_FORK, find_prefix_cycles
 from checkers.transactions.txn_columns import TxnColumns
 from checkers.transactions.value_findings import Found
 from harness.compiled import working_time
@@ -111,18 +112,24 @@ class LevelJudge:
         return any(name in self._cycles.kinds for name in names)
 
     def _prefix(self, strength: int, known: set[str]) -> list[Found]:
+        """Prefix: long forks by their definition; and if nothing has broken it so far, whatever cycle does."""
         knots = self._cycles.knots
         if knots is None or not self._has(strength, G0, G1C, SINGLE, NONADJACENT):
             return []
+        found: list[Found] = []
+        if strength == 0:
+            among = np.zeros(len(self._columns), bool)
+            among[knots.names[: knots.txns]] = True
+            count, forks = long_forks(self._columns, self._txn, self._versions, among, self._limit)
+            shown = [self._explainer.anomaly(cycle, LONG_FORK) for cycle in forks]
+            found.append(Found(LONG_FORK, count, shown, {LONG_FORK} if count else set()))
         if not _broken(_STRENGTHS[strength] + "prefix", known):
-            return [
+            found += [
                 Found(kind.type, kind.count, [self._explainer.anomaly(c, kind.type) for c in kind.cycles], {kind.type})
                 for kind in find_prefix_cycles(knots, strength, self._limit)
+                if not (kind.type == LONG_FORK and found[0].count)
             ]
-        nonadjacent = self._cycles.kinds.get(name_of(NONADJACENT, strength))
-        forks = [cycle for cycle in nonadjacent.cycles if is_forbidden(cycle)] if nonadjacent else []
-        type_ = LONG_FORK + SUFFIXES[strength]
-        return [Found(type_, len(forks), [self._explainer.anomaly(c, type_) for c in forks[: self._limit]], {type_})]
+        return found
 
     def _causality(self, model: str, known: set[str], add: Callable[[Found], None], result: Levels) -> None:
         knots = self._cycles.knots

@@ -8,7 +8,7 @@ Idea: an abstract execution of prefix exists exactly if the relation ((SO ∪ WR
 Gotsman and Yang, Algebraic Laws for Weak Consistency, CONCUR 2017): an rw edge counts only right behind a wr edge (or
 one of the session, or of realtime, in the stronger variants). So each transaction is split into "reached by wr", from
 where an rw edge may go on, and the rest. A cycle with several rw edges is a long fork; one with a single rw edge is
-none, and is called prefix-violation.
+none, and is called prefix-violation. A component that has one of the latter is named so, whichever is shorter.
 
 Cost: O(edges) inside the components; a few shortest paths.
 """
@@ -47,39 +47,47 @@ def find_prefix_cycles(knots: Knots, strength: int, limit: int) -> list[PrefixCy
     label, count, _ = refine(first, target, kind, allowed, within, False, room_to_refine(len(within)))
     if not count:
         return []
-    edges, bounds, _ = candidates(np.flatnonzero(kind == RW), source, target, label, count, np.zeros(count, bool))
-    if not len(edges):
-        return []
-    best, path_start, path, lengths, _ = shortest_cycles(
-        first,
-        target,
-        kind,
-        allowed,
-        2 * t,
-        label,
-        np.zeros(len(label), np.int32),
-        target[edges].astype(np.int64),
-        source[edges].astype(np.int64),
-        bounds,
-        0,
-        1,
-        _EDGES_LOOKED_AT_MAX // 4,
-        _EDGES_LOOKED_AT_MAX,
-        1000,
+    edges, bounds, component = candidates(
+        np.flatnonzero(kind == RW), source, target, label, count, np.zeros(count, bool)
     )
     found: dict[str, tuple[int, list[Cycle]]] = {}
-    groups = np.flatnonzero(best >= 0)
-    for group in groups[np.argsort(lengths[groups], kind="stable")].tolist():
-        walk = edge[np.concatenate(([edges[best[group]]], path[path_start[group] : path_start[group + 1]]))]
-        cycle = simple_part(steps_of(knots, walk[walk >= 0]))
-        against = sum(step.kind == RW for step in cycle)
-        if not against or not is_forbidden(cycle):
-            continue
-        type_ = (PREFIX_VIOLATION if against == 1 else LONG_FORK) + SUFFIXES[strength]
-        number, cycles = found.setdefault(type_, (0, []))
-        if len(cycles) < limit:
-            cycles.append(cycle)
-        found[type_] = (number + 1, cycles)
+    broken = np.zeros(count, bool)
+    for several in (False, True):
+        # with one rw edge where there is such a cycle, else with several: not the first that is met, nor the shortest
+        left = ~broken[component]
+        groups = np.flatnonzero(left)
+        if not len(groups):
+            break
+        best, path_start, path, lengths, _ = shortest_cycles(
+            first,
+            target,
+            kind,
+            allowed if several else allowed & ~(1 << RW),
+            2 * t,
+            label,
+            np.zeros(len(label), np.int32),
+            target[edges].astype(np.int64),
+            source[edges].astype(np.int64),
+            bounds,
+            0,
+            1,
+            _EDGES_LOOKED_AT_MAX // 4,
+            _EDGES_LOOKED_AT_MAX,
+            1000,
+        )
+        groups = np.flatnonzero((best >= 0) & left)
+        for group in groups[np.argsort(lengths[groups], kind="stable")].tolist():
+            walk = edge[np.concatenate(([edges[best[group]]], path[path_start[group] : path_start[group + 1]]))]
+            cycle = simple_part(steps_of(knots, walk[walk >= 0]))
+            against = sum(step.kind == RW for step in cycle)
+            if not against or not is_forbidden(cycle):
+                continue
+            broken[component[group]] = True
+            type_ = (PREFIX_VIOLATION if against == 1 else LONG_FORK) + SUFFIXES[strength]
+            number, cycles = found.setdefault(type_, (0, []))
+            if len(cycles) < limit:
+                cycles.append(cycle)
+            found[type_] = (number + 1, cycles)
     return [PrefixCycles(type_, number, cycles) for type_, (number, cycles) in found.items()]
 
 
