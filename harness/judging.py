@@ -117,7 +117,7 @@ def judge_run(folder: RunFolder, *, workload: str | None = None, model: str | No
     plan = folder.read_plan()
     if workload is not None and workload != plan.workload:
         raise UsageError(f"{folder.path} recorded the workload {plan.workload!r}, not {workload!r}")
-    found = find_workload(plan.workload)
+    plan, found = _filled(plan), find_workload(plan.workload)
     environment = folder.read_environment()
     proved = environment.get("faults_proved")
     if proved is not None:
@@ -138,7 +138,14 @@ def judge_run(folder: RunFolder, *, workload: str | None = None, model: str | No
 
 def claim_of(plan: TestPlan) -> Claim:
     """What the target promises at the plan's settings."""
-    return find_target(plan.target).claim(plan.workload, plan.options)
+    return find_target(plan.target).claim(plan.workload, _filled(plan).options)
+
+
+def _filled(plan: TestPlan) -> TestPlan:
+    """The plan with the defaults of options that came after it was recorded."""
+    offered = {**find_target(plan.target).options, **find_workload(plan.workload).options}
+    defaults = {name: option.default for name, option in offered.items()}
+    return msgspec.structs.replace(plan, options={**defaults, **plan.options})
 
 
 def model_of(plan: TestPlan, workload: Workload) -> str:

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from harness.history import HistoryError
-from harness.judging import check, judge_run
+from harness.judging import check, claim_of, judge_run
+from harness.plan import TestPlan
+from harness.registry import find_target, target_names
 from harness.runner import Run, run
 from harness.store import RunFolder
 from harness.telling import tell_run
@@ -46,6 +48,16 @@ def test_a_run_that_was_killed_before_its_first_op_is_unknown(tmp_path: Path) ->
     verdict = judge_run(done.folder)
     assert verdict.verdict == "unknown"
     assert "journal.jsonl holds no op yet" in verdict.reasons
+
+
+def test_a_run_of_old_has_the_defaults_of_options_that_came_later(tmp_path: Path) -> None:
+    done = simulated(tmp_path)
+    plan = json.loads(done.folder.plan.read_text())
+    done.folder.plan.write_text(json.dumps({**plan, "options": {}}))
+    assert judge_run(done.folder).verdict == "valid"
+    for name in target_names():
+        for workload in find_target(name).workloads:
+            assert claim_of(TestPlan(target=name, workload=workload, on="local")) is not None
 
 
 def test_same_seed_same_files_byte_for_byte(tmp_path: Path) -> None:
