@@ -1,10 +1,11 @@
 """What the first check of an installation takes, when nothing is compiled yet, and what a later one does.
 
-    python -m benchmarks.first_check [append rw-register register ...] [--ops 300] [--keep DIR]
+    python -m benchmarks.first_check [append rw-register register ...] [--ops 300] [--keep DIR] [--ahead]
 
 Each history is made by the simulated target (`valid`; and `broken`, with a flaw that its workload finds) and judged by
 `faultline check` in a fresh process: once with an empty cache of compiled code, once more with the cache that this
-left, and then the broken one with it. Seconds are of the process (CPU), start of the interpreter and imports included.
+left, and then the broken one with it. With --ahead the cache is what `faultline compile` leaves, for all workloads.
+Seconds are of the process (CPU), start of the interpreter and imports included.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def faultline(*arguments: str, cache: Path | None = None) -> tuple[float, str]:
     seconds = after.children_user + after.children_system - before.children_user - before.children_system
     if done.returncode > 1:
         raise SystemExit(f"faultline {' '.join(arguments)}: {done.stderr or done.stdout}")
-    return seconds, done.stdout.strip().splitlines()[-1]
+    return seconds, "".join(done.stdout.strip().splitlines()[-1:])
 
 
 def recorded(folder: Path, workload: str, flaw: str, ops: int) -> Path:
@@ -75,14 +76,18 @@ def main() -> None:
     parser.add_argument("workloads", nargs="*", default=list(FLAWS))
     parser.add_argument("--ops", type=int, default=1000)
     parser.add_argument("--keep", type=Path, help="where the histories are kept for another time")
+    parser.add_argument("--ahead", action="store_true", help="compile ahead, as installing does")
     arguments = parser.parse_args()
-    print(f"{'':14}{'first':>9}{'later':>9}{'broken, then':>14}{'later':>9}   CPU s")
     with tempfile.TemporaryDirectory() as scratch:
+        ahead = Path(scratch) / "ahead" if arguments.ahead else None
+        if ahead is not None:
+            print(f"faultline compile: {faultline('compile', cache=ahead)[0]:.1f} CPU s", flush=True)
+        print(f"{'':14}{'first':>9}{'later':>9}{'broken, then':>14}{'later':>9}   CPU s")
         folder = arguments.keep or Path(scratch)
         for workload in arguments.workloads:
             valid = str(recorded(folder, workload, "none", arguments.ops))
             broken = str(recorded(folder, workload, FLAWS[workload], arguments.ops))
-            cache = Path(scratch) / f"cache-{workload}-{time.time_ns()}"
+            cache = ahead or Path(scratch) / f"cache-{workload}-{time.time_ns()}"
             seen = [faultline("check", path, "--json", cache=cache) for path in (valid, valid, broken, broken)]
             verdicts = " ".join(line.split('"verdict":')[1][:9].strip('", ') for _, line in seen[1:3])
             first, later, other, last = (seconds for seconds, _ in seen)
