@@ -115,6 +115,9 @@ class LevelJudge:
         questions = [(level, 0) for level in LEVELS]
         if target is not None:
             questions = [q for q in questions if q[0] != target[0]] + [(target[0], s) for s in range(target[1] + 1)]
+        elif models.stand_in(asked, registers=True) != asked:
+            implied = models.weaker(asked)
+            questions += [(level, s) for s in (1, 2) for level in LEVELS if _STRENGTHS[s] + level in implied]
         for level, strength in questions:
             model = _STRENGTHS[strength] + level
             wanted = (level, strength) == target
