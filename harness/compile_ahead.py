@@ -124,4 +124,4 @@ SHARES: tuple[tuple[Sample, ...], ...] = (
         Sample("set-final", _long),
     ),
 )
-"""What each of the processes judges. The second begins with registers, the first ends with them: their kernels are there."""
+"""What each process judges. The second begins with registers, the first ends with them: their kernels are there."""

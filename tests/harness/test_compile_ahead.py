@@ -30,6 +30,9 @@ from harness.planning import Request, make_plan
 from targets.simulated.programs import REGISTRY
 from targets.simulated.run import simulate_plan
 
+pytestmark = pytest.mark.timeout(1800)
+"""It takes some 20 s; much longer where a change of a kernel has it compiled again, on a busy machine."""
+
 TRANSACTIONS = ("strict-serializable", "read-committed")
 MODELS = {"append": TRANSACTIONS, "rw-register": TRANSACTIONS, "register": ("linearizable", "sequential")}
 """Workloads whose checkers have most kernels, and models of different sorts."""
