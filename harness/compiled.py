@@ -38,18 +38,27 @@ class _Watch(event.Listener):
     """How long numba has compiled or loaded kernels in this process; what waits for its lock meanwhile counts once."""
 
     def __init__(self) -> None:
-        self.spent_s = 0.0
-        self._begun: list[float] = []
+        self._before_s = 0.0
+        self._depth = 0
+        self._since: float | None = None
+
+    def spent_s(self, now: float) -> float:
+        """So far; another thread may be at it."""
+        since = self._since
+        return self._before_s + (0.0 if since is None else now - since)
 
     def on_start(self, event: event.Event) -> None:
         """See Listener."""
-        self._begun.append(time.monotonic())
+        if not self._depth:
+            self._since = time.monotonic()
+        self._depth += 1
 
     def on_end(self, event: event.Event) -> None:
         """See Listener."""
-        begun = self._begun.pop()
-        if not self._begun:
-            self.spent_s += time.monotonic() - begun
+        self._depth -= 1
+        if not self._depth and self._since is not None:
+            self._before_s += time.monotonic() - self._since
+            self._since = None
 
 
 _WATCH = _Watch()
@@ -61,4 +70,5 @@ def working_time() -> float:
 
     What measures a budget of time by it does not end, undecided, because an installation is new.
     """
-    return time.monotonic() - _WATCH.spent_s
+    now = time.monotonic()
+    return now - _WATCH.spent_s(now)

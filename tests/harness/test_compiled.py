@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+
+from numba.core import event
 
 from harness.compiled import kernel, kernel_part, working_time
 
@@ -25,6 +28,27 @@ def test_compiling_is_no_working_time() -> None:
     assert [compiled(number) for number in (2, 3)] == [6, 8]
     compiling = time.monotonic() - began - (working_time() - worked)
     assert compiling > 0.5 * compiled.get_metadata(compiled.signatures[0])["timers"]["compiler_lock"] > 0
+
+
+def test_what_is_being_compiled_in_another_thread_is_no_working_time() -> None:
+    """As for a clock that watches a loop which is not compiled yet."""
+    started, may_end = threading.Event(), threading.Event()
+
+    def compile_() -> None:
+        with event.trigger_event("numba:compiler_lock"):
+            started.set()
+            may_end.wait(60)
+
+    thread = threading.Thread(target=compile_)
+    thread.start()
+    assert started.wait(60)
+    began, worked = time.monotonic(), working_time()
+    time.sleep(0.2)
+    passed = working_time() - worked
+    elapsed = time.monotonic() - began
+    may_end.set()
+    thread.join()
+    assert passed < elapsed / 2
 
 
 IN_TWO_SECONDS = """
