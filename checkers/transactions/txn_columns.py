@@ -19,11 +19,14 @@ from typing import Any
 
 import numpy as np
 
+from checkers.client_calls import refuse_others
 from checkers.transactions.txn_gathering import gather
 from harness.history import FAIL, INFO, INVOKE, OK, History, HistoryError
 
 WRITE, READ = 0, 1
 APPEND = WRITE
+FS = ("txn", "")
+"""The names of transactions; Elle's examples have none."""
 """What a write is to a list."""
 
 
@@ -101,10 +104,11 @@ def columns_of(history: History, form: Form = Form.LIST_APPEND) -> TxnColumns:
 
     Micro-ops are `["append", k, v]` and `["r", k, list or None]` in list-append, `["w", k, v]` and
     `["r", k, value or None]` in rw-register (a leading colon is accepted, and `["r", k]`).
-    Raises HistoryError for a value of another shape, and for a completion without an invocation in a history that has
-    invocations.
+    Raises HistoryError for a value of another shape, for client ops of another f, and for a completion without an
+    invocation in a history that has invocations.
     """
-    named = [i for i, name in enumerate(history.f_names) if name in ("txn", "")]
+    refuse_others(history, FS)
+    named = [i for i, name in enumerate(history.f_names) if name in FS]
     wanted = np.isin(history.f, named) & history.client
     starts = np.flatnonzero(wanted & (history.type == INVOKE))
     ends = np.flatnonzero(wanted & (history.type != INVOKE))

@@ -34,6 +34,12 @@ ODD = {
     "sequential": [*done("read", [1, None], [1, None]), *done("increment", [1, 1]), *done("read", [1, 1], [1, None])],
     "predicate": [*done("insert", [1, [None, 1]]), *done("delete", [1, 1]), *done("insert", [1, [2, None]])],
     "long-fork": [*done("write", [["w", 0, 1]]), *done("delete", 0), *done("read", [["r", 0, None], ["r", 1, None]])],
+    "append": [
+        *done("txn", [["append", 0, 1]]),
+        *done("append", [0, 2]),
+        *done("txn", [["r", 0, [1, 2]]]),
+    ],
+    "rw-register": [*done("txn", [["w", 0, 1]]), *done("write", [0, 2]), *done("txn", [["r", 0, 2]])],
     "register": [*done("read", None), *done("increment", 1), *done("read", 1)],
     "queue-linearizable": [*done("enqueue", 1), *done("clear", None), *done("dequeue", None)],
 }
