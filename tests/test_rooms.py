@@ -22,7 +22,7 @@ CHECKERS_MAY = {
     "harness.value_columns",
     "harness.verdict",
 }
-KNOWS_ALL = {"harness.cli", "harness.runner"}
+KNOWS_ALL = {"harness.cli", "harness.compile_ahead", "harness.runner"}
 
 
 def imports(path: Path) -> set[str]:
