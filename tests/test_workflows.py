@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -46,6 +47,15 @@ def test_each_row_of_the_nightly_matrix_is_a_run_that_can_be_asked_for() -> None
                 )
             )
             assert ",".join(plan.faults) == row["faults"]
+
+
+def test_each_night_checkers_are_compared_with_brute_force() -> None:
+    jobs = re.split(r"^  (\w+):$", WORKFLOWS[1].read_text().partition("\njobs:\n")[2], flags=re.M)
+    proof = dict(zip(jobs[1::2], jobs[2::2], strict=True))["prove"]
+    assert 'PROVE: "yes"' in proof and "run: .ci/nightly" in proof
+    environment = {**os.environ, "PROVE": "yes", "MAKEFLAGS": "-n"}
+    done = subprocess.run([ROOT / ".ci" / "nightly"], env=environment, capture_output=True, text=True, timeout=60)
+    assert re.search(r"FAULTLINE_EXAMPLES=20000 .*pytest .* tests/checkers", done.stdout), done.stderr
 
 
 @pytest.mark.skipif(shutil.which("actionlint") is None, reason="actionlint is not installed")
