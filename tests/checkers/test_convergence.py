@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from typing import Any
 
@@ -14,6 +15,7 @@ from harness.history import History
 from harness.op import Op
 from tests.checkers.histories import asked
 
+EXAMPLES = int(os.environ.get("FAULTLINE_EXAMPLES", "600"))
 NODES = ("n1", "n2", "n3")
 
 
@@ -152,7 +154,7 @@ def test_one_node_has_nothing_to_agree_with() -> None:
 
 
 @given(st.integers(0, 2**63))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 def test_one_copy_never_diverges_and_a_spoilt_answer_is_seen(seed: int) -> None:
     """A single register, writes of any outcome that may land late, every node asked at the end: never invalid. Then one
     node's answers are replaced by an acknowledged value from before, and all are asked again when the last late write
@@ -182,7 +184,7 @@ def test_one_copy_never_diverges_and_a_spoilt_answer_is_seen(seed: int) -> None:
 
 
 @given(st.integers(0, 2**63))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 def test_replicas_that_lag_less_than_is_allowed_never_diverge(seed: int) -> None:
     """Each node applies each write that happened, late ones too, in one order, with a lag of its own below the
     patience; each is asked through all that time. Never invalid; valid once every late write is everywhere."""

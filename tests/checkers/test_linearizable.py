@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from harness.history import History, HistoryError
 from tests.checkers.histories import asked, history
 from tests.checkers.linearizability_oracle import linearizable
 
+EXAMPLES = int(os.environ.get("FAULTLINE_EXAMPLES", "600"))
 CASES = Path(__file__).parents[2].parent / "shared" / "cases" / "linearizability.json.gz"
 
 
@@ -87,7 +89,7 @@ def register_histories(draw: st.DrawFn) -> list[tuple[Any, ...]]:
     return records
 
 
-@settings(deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(register_histories())
 def test_agrees_with_the_definition_and_names_only_what_is_proven(records: list[tuple[Any, ...]]) -> None:
     recorded = history(*records)

@@ -6,6 +6,8 @@ operations, chains of cas and impossible reads are common; the oracle tries ever
 
 from __future__ import annotations
 
+import os
+
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +16,7 @@ from checkers.linearizability.linearizable_search import EXACT, FEW, UNLIMITED, 
 from checkers.linearizability.register_model import Register
 from tests.checkers.linearizability_oracle import linearizable
 
+EXAMPLES = int(os.environ.get("FAULTLINE_EXAMPLES", "600"))
 VALUES = st.sampled_from([None, 1, 2])
 ACTIONS = st.one_of(
     st.tuples(st.just("read"), VALUES),
@@ -46,14 +49,14 @@ def run(operations: list[Operation], uses: Uses) -> bool | None:
     return _Search(Register(), Register().needed(operations), uses, budget()).run().linearizable
 
 
-@settings(deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(registers())
 @example([Operation(("write", 1), 0), Operation(("read", 1), 1, 2), Operation(("read", None), 3, 4)])
 def test_agrees_with_the_definition(operations: list[Operation]) -> None:
     assert search(Register(), operations, budget()).linearizable is linearizable(Register(), operations)
 
 
-@settings(deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(registers())
 def test_each_search_is_sound_on_its_own(operations: list[Operation]) -> None:
     expected = linearizable(Register(), operations)
@@ -65,7 +68,7 @@ def test_each_search_is_sound_on_its_own(operations: list[Operation]) -> None:
             assert expected
 
 
-@settings(deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(registers())
 def test_the_prefix_before_the_stuck_operation_is_linearizable(operations: list[Operation]) -> None:
     outcome = _Search(Register(), operations, EXACT, budget()).run()

@@ -6,6 +6,7 @@ all that is so must be called so (brute force over the records).
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from hypothesis import given, settings
@@ -19,6 +20,8 @@ from harness.history import History
 from harness.verdict import Verdict
 from tests.checkers.test_list_append import A, one_by_one
 from tests.checkers.txn_histories import append_histories
+
+EXAMPLES = int(os.environ.get("FAULTLINE_EXAMPLES", "600"))
 
 
 def check(*txns: tuple[Any, ...], model: str = "strict-serializable") -> Verdict:
@@ -106,7 +109,7 @@ def lost_by_definition(ops: list[dict[str, Any]]) -> set[tuple[Any, Any]]:
 def test_random_histories_agree_with_the_definition() -> None:
     met: set[int] = set()
 
-    @settings(max_examples=600, deadline=None, derandomize=True, database=None)
+    @settings(max_examples=EXAMPLES, deadline=None, database=None)
     @given(append_histories(txns=7, keys=2, mops=3))
     def judged(ops: list[dict[str, Any]]) -> None:
         columns = columns_of(History.from_ops(ops))

@@ -6,6 +6,7 @@ be so by the definition, worked out by brute force from the records, and the his
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from hypothesis import given, settings
@@ -20,6 +21,8 @@ from harness.history import FAIL, OK, History
 from harness.verdict import Anomaly
 from tests.checkers.histories import asked, history
 from tests.checkers.linearizability_oracle import linearizable
+
+EXAMPLES = int(os.environ.get("FAULTLINE_EXAMPLES", "600"))
 
 
 def on(node: str | None, process: int, f: str, value: Any, result: Any = None) -> list[tuple[Any, ...]]:
@@ -189,7 +192,7 @@ def check_by_definition(register: Calls, claimed: LostWrite) -> None:
 def test_whatever_is_called_lost_is_lost_by_the_definition() -> None:
     proofs: set[str] = set()
 
-    @settings(max_examples=600, deadline=None, derandomize=True, database=None)
+    @settings(max_examples=EXAMPLES, deadline=None, database=None)
     @given(registers())
     def judged(recorded: History) -> None:
         for register in calls_by_object(recorded, Register()):

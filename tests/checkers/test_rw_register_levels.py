@@ -17,7 +17,7 @@ from harness.verdict import Verdict
 from tests.checkers import rw_visibility_oracle
 from tests.checkers.rw_histories import Op, register_histories
 
-EXAMPLES = int(os.environ.get("FAULTLINE_EXAMPLES", "600")) // 2
+EXAMPLES = int(os.environ.get("FAULTLINE_EXAMPLES", "600"))
 thorough = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
 LEVELS = [
     strength + level

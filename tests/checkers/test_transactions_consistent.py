@@ -6,6 +6,7 @@ out hold the one asked; what breaks a model breaks every stronger one; and how m
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable
 from typing import Any
@@ -26,8 +27,11 @@ from harness.verdict import Verdict
 from tests.checkers import test_closed_predicate, test_long_fork
 from tests.checkers.test_predicate import histories
 
+EXAMPLES = int(os.environ.get("FAULTLINE_EXAMPLES", "600"))
 MODELS = sorted(models.REPORTED)
-some = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+some = settings(
+    max_examples=max(25, EXAMPLES // 24), deadline=None, suppress_health_check=list(HealthCheck), database=None
+)
 
 
 def on_call(seed: int) -> list[Op]:

@@ -6,11 +6,12 @@ order of every subset of the unknown ones. The checker must call invalid exactly
 
 from __future__ import annotations
 
+import os
 from itertools import combinations, permutations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from checkers import models
@@ -19,6 +20,7 @@ from harness.history import HistoryError
 from tests.checkers.histories import asked, history
 
 Step = tuple[str, Any]
+EXAMPLES = int(os.environ.get("FAULTLINE_EXAMPLES", "600"))
 OUTCOMES = ("left", "stayed", "info", "fail", "open", "none")
 
 
@@ -44,6 +46,7 @@ def serializable(steps: list[Step], unknown: list[int]) -> bool:
     return False
 
 
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(
     outcomes=st.tuples(st.sampled_from(OUTCOMES), st.sampled_from(OUTCOMES)),
     looks=st.lists(st.tuples(st.booleans(), st.booleans()), max_size=2),
