@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from checkers.transactions.dependency_graph import PASS, PROCESS, REALTIME, RW, WR
+from checkers.transactions.dependency_graph import PASS, PROCESS, REALTIME, RW, WR, WW
 from harness.compiled import kernel, kernel_part
 from harness.history import OK
 
@@ -201,8 +201,9 @@ def refine_around(first, target, kind, allowed, within, inner, groups, room):
 def inner_edges(source, target, kind, label, new_number, nodes):
     """The edges inside of components as a CSR over the nodes that have a new number, without parallel dependencies.
 
-    Returns (first, source, target, kind, edge): `edge` numbers the edges given. Of several dependencies (ww, wr, rw)
-    between the same two nodes only the weakest is kept. nodes: how many have a new number.
+    Returns (first, source, target, kind, edge, read): `edge` numbers the edges given. Of several dependencies (ww, wr,
+    rw) between the same two nodes only the weakest is kept; read: the wr edge that was left out for a ww edge, else -1.
+    nodes: how many have a new number.
     """
     row = np.zeros(nodes + 1, np.int64)
     for edge in range(len(source)):
@@ -224,7 +225,8 @@ def inner_edges(source, target, kind, label, new_number, nodes):
     out_source = np.empty(count, np.int32)
     out_target = np.empty(count, np.int32)
     out_kind = np.empty(count, np.int8)
-    seen = np.full(nodes, -1, np.int32)
+    out_read = np.full(count, -1, np.int32)
+    kept_at = np.full(nodes, -1, np.int64)
     by_kind = np.zeros(8, np.int64)
     kept = 0
     for node in range(nodes):
@@ -255,16 +257,19 @@ def inner_edges(source, target, kind, label, new_number, nodes):
             edge = out_edge[i]
             other = new_number[target[edge]]
             if kind[edge] <= PASS:
-                if seen[other] == node:
+                weaker = kept_at[other]
+                if weaker >= first[node]:
+                    if kind[edge] == WR and out_kind[weaker] == WW:
+                        out_read[weaker] = edge
                     continue
-                seen[other] = node
+                kept_at[other] = kept
             out_source[kept] = node
             out_target[kept] = other
             out_kind[kept] = kind[edge]
             out_edge[kept] = edge
             kept += 1
         first[node + 1] = kept
-    return first, out_source[:kept], out_target[:kept], out_kind[:kept], out_edge[:kept]
+    return first, out_source[:kept], out_target[:kept], out_kind[:kept], out_edge[:kept], out_read[:kept]
 
 
 @kernel

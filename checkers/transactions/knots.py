@@ -7,13 +7,13 @@ Source: R. Tarjan, Depth-first search and linear graph algorithms (1972). Cost: 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from checkers.transactions.cycle_kernels import adjacency, inner_edges, refine, room_to_refine
 from checkers.transactions.cycle_kinds import Cycle, Step
-from checkers.transactions.dependency_graph import Graph
+from checkers.transactions.dependency_graph import WR, Graph
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,8 @@ class Knots:
     txns, nodes: how many. names: int64[nodes], their numbers in the graph. label: int32[nodes], components from 0 on.
     components: how many. largest: the most transactions in one.
     first: int64[nodes + 1], source, target: int32[e], kind: int8[e]: edges by source and kind; of several of the kinds
-    ww, wr and rw between the same two nodes only the weakest. source_mop, target_mop: int32[e].
+    ww, wr and rw between the same two nodes only the weakest. source_mop, target_mop: int32[e]. read: int32[e], the
+    graph's wr edge that a ww edge stands for too, -1 for none.
     """
 
     txns: int
@@ -38,6 +39,16 @@ class Knots:
     kind: np.ndarray
     source_mop: np.ndarray
     target_mop: np.ndarray
+    read: np.ndarray
+
+    def with_reads(self, graph: Graph) -> Knots:
+        """The same, where a wr edge stands in place of the ww edge between the same two nodes. graph: the whole one."""
+        both = np.flatnonzero(self.read >= 0)
+        kind, source_mop, target_mop = self.kind.copy(), self.source_mop.copy(), self.target_mop.copy()
+        kind[both] = WR
+        source_mop[both] = graph.source_mop[self.read[both]]
+        target_mop[both] = graph.target_mop[self.read[both]]
+        return replace(self, kind=kind, source_mop=source_mop, target_mop=target_mop)
 
 
 def knots_of(graph: Graph) -> Knots | None:
@@ -53,7 +64,7 @@ def knots_of(graph: Graph) -> Knots | None:
     number[names] = np.arange(len(names), dtype=np.int32)
     txns = int(np.searchsorted(names, graph.txns))
     kinds = np.ascontiguousarray(graph.kind, np.int8)
-    row, from_, to, kind, edge = inner_edges(source, target, kinds, label, number, len(names))
+    row, from_, to, kind, edge, read = inner_edges(source, target, kinds, label, number, len(names))
     own = label[names]
     return Knots(
         txns=txns,
@@ -68,6 +79,7 @@ def knots_of(graph: Graph) -> Knots | None:
         kind=kind,
         source_mop=graph.source_mop[edge],
         target_mop=graph.target_mop[edge],
+        read=read,
     )
 
 

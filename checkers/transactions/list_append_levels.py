@@ -126,7 +126,7 @@ class LevelJudge:
         if not _broken(_STRENGTHS[strength] + "prefix", known):
             found += [
                 Found(kind.type, kind.count, [self._explainer.anomaly(c, kind.type) for c in kind.cycles], {kind.type})
-                for kind in find_prefix_cycles(knots, strength, self._limit)
+                for kind in find_prefix_cycles(knots.with_reads(self._graph), strength, self._limit)
                 if not (kind.type == LONG_FORK and found[0].count)
             ]
         return found

@@ -39,7 +39,10 @@ class PrefixCycles:
 
 
 def find_prefix_cycles(knots: Knots, strength: int, limit: int) -> list[PrefixCycles]:
-    """The cycles of one strength (0: dependencies alone, 1: with sessions, 2: with realtime), by type."""
+    """The cycles of one strength (0: dependencies alone, 1: with sessions, 2: with realtime), by type.
+
+    knots: with wr edges where there are ww edges too (`Knots.with_reads`): only who reads may go on by rw.
+    """
     t = knots.txns
     first, source, target, kind, edge = split_graph(knots.first, knots.target, knots.kind, t, 1 << WW)
     allowed = 1 << WW | 1 << WR | 1 << RW | 1 << PASS | 1 << SELF | _ORDERS[strength]

@@ -93,6 +93,18 @@ def test_a_cycle_of_sessions_is_sought_where_a_weaker_one_of_its_kind_was_found(
         assert txn_visibility_oracle.legal(numbered, model) == (model == "prefix")
 
 
+def test_who_read_and_overwrote_the_same_list_saw_it() -> None:
+    """T2 read what T1 appended and appended to it. So it saw T1, and must have seen T3, upon which T1 had appended."""
+    ops = ran(
+        ("ok", [A, "x", 1], ["r", "x", [3, 1]]),
+        ("ok", ["r", "y", None], ["r", "x", [3, 1]], [A, "x", 2]),
+        ("ok", [A, "y", 1], [A, "x", 3]),
+    )
+    for model in LEVELS:
+        assert (check(ops, model).verdict == "valid") is txn_visibility_oracle.legal(ops, model), model
+    assert "prefix-violation" in check(ops, "prefix").anomaly_types
+
+
 @thorough
 @given(append_histories(txns=5, keys=2, mops=3))
 def test_levels_of_atomic_visibility_are_those_of_their_definitions(ops: list[Op]) -> None:
