@@ -85,6 +85,7 @@ def replay(
     tail = np.full(keys, -1, np.int64)
     behind = np.full(len(writer), -1, np.int64)
     parked = np.zeros(len(writer), np.bool_)
+    woke_at = np.full(nodes, -1, np.int64)
     # each node is in the heap at most twice: once as EARLY, once otherwise
     queued = np.zeros((2, nodes), np.bool_)
     heap_key = np.empty(2 * nodes + 1, np.int64)
@@ -165,12 +166,15 @@ def replay(
                 if split and is_start and writes and rating < EARLY and missing[node + txns] > 1:
                     wait = True
             if blocked or wait:
-                for i in range(write_first[txn], write_first[txn + 1]):
-                    version = write_version[i]
-                    key = key_of_version[version]
-                    if not parked[version] and head[key] >= 0:
-                        woken[woken_count] = key
-                        woken_count += 1
+                if woke_at[node] < turn:
+                    # once until something happens: two that wait for each other would wake each other for ever
+                    woke_at[node] = turn
+                    for i in range(write_first[txn], write_first[txn + 1]):
+                        version = write_version[i]
+                        key = key_of_version[version]
+                        if not parked[version] and head[key] >= 0:
+                            woken[woken_count] = key
+                            woken_count += 1
                 if not blocked:
                     early = node
             else:

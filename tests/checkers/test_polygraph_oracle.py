@@ -15,7 +15,7 @@ from itertools import permutations, product
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from checkers.transactions import polygraph_clauses
@@ -235,6 +235,7 @@ def any_hint(seed: int, txns: int) -> np.ndarray:
 
 @thorough
 @given(st.integers(0, 2**32), st.integers(3, 5), st.integers(1, 3), st.booleans())
+@example(seed=9535, txns=3, keys=2, crowded=True)  # two transactions that each wait for what the other had read
 def test_answers_are_those_of_every_order_in_turn(seed: int, txns: int, keys: int, crowded: bool) -> None:
     graph, versions = question(seed, txns, keys, crowded)
     expected = by_definition(graph, versions)
