@@ -442,6 +442,10 @@ def test_a_standby_and_its_primary_show_two_writes_in_different_orders() -> None
         setting_up = primary.target().connect(primary.node, synchronous_commit="local")
         setting_up.execute("CREATE TABLE registers (id int PRIMARY KEY, val int NOT NULL)")
         setting_up.close()
+        following = primary.target().connect(standby.node)
+        there = "SELECT 1 FROM pg_class WHERE relname = 'registers'"
+        assert eventually(lambda: following.execute(there).rows == [["1"]], 60)
+        following.close()
 
         def opened(at: Server, **options: Any) -> Any:
             target = primary.target("long-fork", topology="replicated", reads="standby", **options)
