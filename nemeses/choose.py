@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from harness.nodes.base import Cluster, Node, node_named
+from harness.options import Option
 
 Answer = TypeVar("Answer")
 
@@ -15,9 +16,15 @@ SHARES = (("one", 5), ("minority", 2), ("majority", 2), ("all", 1))
 """How often a fault takes how many nodes: most often one, which a replicated database must survive; seldom all."""
 
 
-def some_nodes(rng: random.Random, names: Sequence[str]) -> list[str]:
-    """One, a minority, a majority or all of the nodes, in the order of `names`."""
-    share = rng.choices([name for name, _ in SHARES], [weight for _, weight in SHARES])[0]
+def share_option(kind: str) -> dict[str, Option]:
+    """`KIND-nodes`: what OPTS= may say about how many nodes a fault takes."""
+    return {f"{kind}-nodes": Option("mix", "how many nodes are taken", ("mix", *(name for name, _ in SHARES)))}
+
+
+def some_nodes(rng: random.Random, names: Sequence[str], share: str = "mix") -> list[str]:
+    """One, a minority, a majority or all of the nodes, in the order of `names`. share mix: drawn, see SHARES."""
+    if share == "mix":
+        share = rng.choices([name for name, _ in SHARES], [weight for _, weight in SHARES])[0]
     half = len(names) // 2
     smallest, largest = {
         "one": (1, 1),

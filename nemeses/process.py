@@ -16,7 +16,7 @@ from harness.fault import Fault
 from harness.nodes.base import CommandFailed, Node
 from harness.options import Option
 from nemeses.base import Setting
-from nemeses.choose import on_each, some_nodes
+from nemeses.choose import on_each, share_option, some_nodes
 
 SERVE_TIMEOUT_S = 60.0
 """How long a killed node may take to serve again; the same bound as for recovery."""
@@ -26,14 +26,15 @@ class Kill:
     """The database's processes are killed with -9; healing starts it again with its data."""
 
     kind = "kill"
-    options: Mapping[str, Option] = {}
+    options: Mapping[str, Option] = share_option("kill")
 
     def prove(self, setting: Setting) -> str | None:
         """Stop and continue: who may send these signals may send the other. That it starts again was seen already."""
         return _prove_signals(setting)
 
     def plan(self, setting: Setting, rng: random.Random) -> tuple[list[str], dict[str, Any]]:
-        return some_nodes(rng, [node.name for node in setting.cluster.nodes]), {}
+        names = [node.name for node in setting.cluster.nodes]
+        return some_nodes(rng, names, setting.options["kill-nodes"]), {}
 
     def inject(self, setting: Setting, fault: Fault) -> dict[str, Any]:
         answers = on_each(setting.cluster, fault.nodes, lambda node: node.agent.request("kill", timeout_s=20.0))
@@ -56,14 +57,15 @@ class Pause:
     """The database's processes are stopped (SIGSTOP), and go on later as if no time had passed."""
 
     kind = "pause"
-    options: Mapping[str, Option] = {}
+    options: Mapping[str, Option] = share_option("pause")
 
     def prove(self, setting: Setting) -> str | None:
         """Stop one node's database and let it go on."""
         return _prove_signals(setting)
 
     def plan(self, setting: Setting, rng: random.Random) -> tuple[list[str], dict[str, Any]]:
-        return some_nodes(rng, [node.name for node in setting.cluster.nodes]), {}
+        names = [node.name for node in setting.cluster.nodes]
+        return some_nodes(rng, names, setting.options["pause-nodes"]), {}
 
     def inject(self, setting: Setting, fault: Fault) -> dict[str, Any]:
         answers = on_each(setting.cluster, fault.nodes, lambda node: node.agent.request("pause"))

@@ -51,6 +51,14 @@ def test_one_node_is_the_most_likely_and_all_are_possible():
     assert set(sizes) == {1, 2, 3, 4, 5}
 
 
+@pytest.mark.parametrize("share, sizes", [("one", {1}), ("minority", {1, 2}), ("majority", {3, 4}), ("all", {5})])
+@pytest.mark.parametrize("kind", ["kill", "pause"])
+def test_how_many_nodes_are_taken_can_be_settled(kind: str, share: str, sizes: set[int]):
+    told = setting(5, **{f"{kind}_nodes": share})
+    rng = random.Random(2)
+    assert {len(nemeses.NEMESES[kind].plan(told, rng)[0]) for _ in range(100)} == sizes
+
+
 def test_all_nodes_are_done_before_an_error_is_told():
     done = []
 
