@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from harness.target import KnownIssue
+from targets.cassandra.claims import STORAGE
 
 PAXOS: Final = {"writes": "lwt", "reads": "serial"}
 
@@ -28,6 +29,18 @@ RANGE_MOVEMENTS_15745: Final = KnownIssue(
     needs=("membership",),
     options=PAXOS | {"paxos": "v1"},
 )
+COMMIT_LOG: Final = KnownIssue(
+    name="a killed node forgets what it acknowledged last",
+    sentence=(
+        "With commitlog_sync: periodic, the default, a node answers before its log has the write. When it is killed, it"
+        " forgets what came after the log's last marker, of which it sets ten in a second: where a quorum is killed at"
+        " once, acknowledged writes are gone."
+    ),
+    link=STORAGE,
+    versions=(("", ""),),
+    needs=("kill",),
+    options={"commitlog": "periodic"},
+)
 VIEWS_10346: Final = KnownIssue(
     name="CASSANDRA-10346",
     sentence="A materialized view can differ from its base for good; nothing finds or mends that but building it anew.",
@@ -37,4 +50,4 @@ VIEWS_10346: Final = KnownIssue(
     anomalies=("diverged-view",),
 )
 
-KNOWN_ISSUES: Final = (SERIAL_READS_12126, RANGE_MOVEMENTS_15745, VIEWS_10346)
+KNOWN_ISSUES: Final = (SERIAL_READS_12126, RANGE_MOVEMENTS_15745, COMMIT_LOG, VIEWS_10346)

@@ -51,6 +51,11 @@ OPTIONS: Final[dict[str, Option]] = {
     "elements": Option("rows", "a set is rows of one partition, or one column of type set<int>", ("rows", "column")),
     "batches": Option("logged", "batches with a log that finishes them, or without", ("logged", "unlogged")),
     "paxos": Option("v1", "the server's variant of Paxos (paxos_variant; v2 since 4.1)", ("v1", "v2")),
+    "commitlog": Option(
+        "batch",
+        "when a node has a write on its disk (commitlog_sync): before it answers, or up to ten seconds later",
+        ("batch", "periodic"),
+    ),
     "hints": Option("on", "whether nodes keep writes for others that are down (hinted handoff)", ("on", "off")),
     "speculative_retry": Option(
         "none", "whether a node that waits for a replica asks another one too", ("none", "99p", "always")

@@ -33,13 +33,23 @@ JVM_OPTIONS: Final = (
 HEAP: Final = {"MAX_HEAP_SIZE": "448M", "HEAP_NEWSIZE": "96M"}
 
 
+COMMIT_LOG: Final[Mapping[str, Mapping[str, str]]] = {
+    "batch": {"commitlog_sync": "batch", "commitlog_sync_period": "0ms"},
+    "periodic": {"commitlog_sync": "periodic", "commitlog_sync_period": "10000ms"},
+}
+"""Settings by the option `commitlog`."""
+
+
 def settings(options: Mapping[str, Any]) -> dict[str, str]:
     """Settings of cassandra.yaml that differ from the vendor's.
 
     Reads at ONE are answered by the node that was asked, if it holds the row. Counters time out as other writes do, so
     that a second try fits into an op. Hints are on disk after a second, from where they are sent every ten seconds.
+    commitlog=batch: no node says that it has a write before its log has it; by default (periodic) it does, and one that
+    is killed forgets what came after its log's last marker, of which it sets ten in a second.
     """
     return {
+        **COMMIT_LOG[str(options["commitlog"])],
         "materialized_views_enabled": "true",
         "dynamic_snitch": "false",
         "counter_write_request_timeout": "2000ms",

@@ -28,7 +28,7 @@ WAY_OUT: Final = (
     "install it there, with its Java (apt-get install cassandra from Apache's repository, or its tarball in"
     " /opt/cassandra), or test a ring that runs there: OPTS=installed=yes"
 )
-SERVERS_OWN: Final = ("paxos", "hints")
+SERVERS_OWN: Final = ("paxos", "hints", "commitlog")
 """Options that set up nodes; those that are there have their own settings."""
 KEYSPACE: Final = "faultline"
 NO_ANSWER: Final = (OSError, ErrorMessage, DidNotHappen, Unknown)
@@ -86,8 +86,6 @@ def configuration(nodes: Sequence[Node], node: Node, *, run_id: str, seed: bool)
         "saved_caches_directory": f"{data}/saved_caches",
         "hints_directory": f"{data}/hints",
         "cdc_raw_directory": f"{data}/cdc_raw",
-        "commitlog_sync": "periodic",
-        "commitlog_sync_period": "10000ms",
         "seed_provider": [seed_provider],
         "listen_address": node.address,
         "rpc_address": node.address,

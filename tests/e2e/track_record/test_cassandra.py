@@ -96,3 +96,20 @@ class TestC5CountersRetriedAfterATimeout:
     def test_clean(self, tmp_path: Path) -> None:
         ran = run(tmp_path, *self.common, "--opts", self.stops)
         assert_clean(ran, oks=100, fs=("add", "read"), faults=("pause",))
+
+
+class TestC6KilledNodesForgetWhatTheyAcknowledged:
+    """All nodes killed at once, at the vendor's default for the commit log: what came after its last marker is gone."""
+
+    common = ("--target", "cassandra", "--workload", "set-final", "--faults", "kill", "--time", "60")
+    all_at_once = "writes=quorum,reads=all,kill-nodes=all,hold=1,rest=4"
+
+    def test_dirty(self, tmp_path: Path) -> None:
+        ran = run(tmp_path, *self.common, "--opts", f"commitlog=periodic,{self.all_at_once}")
+        assert ran.code == 1
+        assert ran.effective("kill") > 0
+        assert_found(ran, "lost-write")
+
+    def test_clean(self, tmp_path: Path) -> None:
+        ran = run(tmp_path, *self.common, "--opts", self.all_at_once)
+        assert_clean(ran, oks=100, fs=("add", "read"), faults=("kill",))
