@@ -56,20 +56,20 @@ class CycleExplainer(ABC):
         names = self._names(columns, txns)
         edges = [
             Edge(
-                source=int(columns.op[step.source]),
-                target=int(columns.op[step.target]),
+                source=columns.op.item(step.source),
+                target=columns.op.item(step.target),
                 kind=KIND_NAMES[step.kind],
                 why=self._why(step, names),
                 key=self._key(step),
             )
             for step in cycle
         ]
-        keys = list({repr(edge.key): edge.key for edge in edges if edge.key is not None}.values())
+        numbers = {columns.key.item(mop) for step in cycle if (mop := _about(step)) != NO_MOP}
         return Anomaly(
             type=type_ or name_of(kind, strength),
-            ops=sorted(int(columns.op[txn]) for txn in txns),
+            ops=sorted(map(columns.op.item, txns)),
             sentence=self._sentence(cycle, kind, strength, names, edges),
-            key=keys[0] if len(keys) == 1 else None,
+            key=columns.keys[numbers.pop()] if len(numbers) == 1 else None,
             cycle=edges,
             sub_history=self._sub_history(cycle),
         )
@@ -102,8 +102,8 @@ class CycleExplainer(ABC):
         return f"{told}: " + "; ".join(edge.why for edge in edges) + "."
 
     def _key(self, step: Step) -> object:
-        mop = step.source_mop if step.source_mop != NO_MOP else step.target_mop
-        return None if mop == NO_MOP else self._columns.keys[self._columns.key[mop]]
+        mop = _about(step)
+        return None if mop == NO_MOP else self._columns.keys[self._columns.key.item(mop)]
 
     @abstractmethod
     def _why(self, step: Step, names: Names) -> str:
@@ -121,3 +121,8 @@ class CycleExplainer(ABC):
             return f"process {columns.process[step.source]} did {first} before it did {second}"
         done, begun = columns.op[step.source], columns.history.index[columns.invoked[step.target]]
         return f"{first} was done (op {done}) before {second} began (op {begun})"
+
+
+def _about(step: Step) -> int:
+    """A micro-op of the key that a step is about; NO_MOP for session and realtime."""
+    return step.source_mop if step.source_mop != NO_MOP else step.target_mop

@@ -40,6 +40,15 @@ def adjacency(source, target, nodes):
 
 
 @kernel_part
+def _highest(allowed):
+    """The last of the allowed kinds, without SELF: behind it, no edge of a node is of use."""
+    highest = SELF
+    while highest > 0 and not (allowed & ~(1 << SELF)) >> highest & 1:
+        highest -= 1
+    return highest
+
+
+@kernel_part
 def _refine(first, target, kind, allowed, within, ranked, room):
     """See `refine`. The last nodes are roots first: most edges lead onward in time, and so to what is done already."""
     nodes = len(within)
@@ -50,9 +59,7 @@ def _refine(first, target, kind, allowed, within, ranked, room):
     number[:nodes] = 0
     # for each step of the way from the root: the node, its lowest turn so far, and where it goes on
     way, low, onward = room[2], room[3], room[4]
-    highest = SELF
-    while highest > 0 and not (allowed & ~(1 << SELF)) >> highest & 1:
-        highest -= 1
+    highest = _highest(allowed)
     stacked = 0
     counter = 0
     found = 0
@@ -149,6 +156,7 @@ def refine_around(first, target, kind, allowed, within, inner, groups, room):
             else:
                 small[node] = count
                 count += 1
+    highest = _highest(allowed)
     row = np.zeros(count + 1, np.int64)
     most = 1024
     source = np.empty(most, np.int32)
@@ -159,7 +167,10 @@ def refine_around(first, target, kind, allowed, within, inner, groups, room):
         if own < 0:
             continue
         for edge in range(first[node], first[node + 1]):
-            if not (allowed >> kind[edge]) & 1:
+            how = kind[edge]
+            if not (allowed >> how) & 1:
+                if highest < how < SELF:
+                    break
                 continue
             other = target[edge]
             to = small[other]
@@ -343,6 +354,37 @@ def candidates(among, source, target, label, count, skip):
             edges[size[own]] = edge
             size[own] += 1
     return edges, bounds, component
+
+
+@kernel
+def with_edge(among, source, target, label, count):
+    """bool[count]: the components that have one of some edges inside."""
+    result = np.zeros(count, np.bool_)
+    for edge in among:
+        own = label[source[edge]]
+        if own >= 0 and own == label[target[edge]]:
+            result[own] = True
+    return result
+
+
+@kernel
+def edges_of_kinds(kind):
+    """The edges of the kinds ww, wr and rw: three int64 arrays, in order."""
+    size = np.zeros(SELF + 1, np.int64)
+    for edge in range(len(kind)):
+        size[kind[edge]] += 1
+    writes, reads, against = np.empty(size[WW], np.int64), np.empty(size[WR], np.int64), np.empty(size[RW], np.int64)
+    size[:] = 0
+    for edge in range(len(kind)):
+        how = kind[edge]
+        if how == WW:
+            writes[size[WW]] = edge
+        elif how == WR:
+            reads[size[WR]] = edge
+        elif how == RW:
+            against[size[RW]] = edge
+        size[how] += 1
+    return writes, reads, against
 
 
 @kernel

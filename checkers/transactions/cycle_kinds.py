@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import msgspec
 import numpy as np
 
 from checkers.transactions.dependency_graph import NO_MOP, PROCESS, REALTIME, RW, WR
@@ -19,8 +20,7 @@ NAMES = ("G0", "G1c", "G-single-item", "G-nonadjacent-item", "G2-item")
 SUFFIXES = ("", "-process", "-realtime")
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(msgspec.Struct, frozen=True):
     """One edge of a cycle between transactions. The micro-ops prove it, NO_MOP for session and realtime."""
 
     source: int

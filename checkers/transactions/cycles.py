@@ -25,6 +25,7 @@ it leaves open is said, and for which type.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import islice
 
 import numpy as np
 
@@ -32,12 +33,14 @@ from checkers.transactions.cycle_kernels import (
     SELF,
     candidates,
     cycles_of,
+    edges_of_kinds,
     refine,
     refine_around,
     room_to_refine,
     rw_in_a_row,
     shortest_cycles,
     split_graph,
+    with_edge,
 )
 from checkers.transactions.cycle_kinds import (
     G0,
@@ -165,13 +168,14 @@ class _Finder:
         self._search = search
         self._effort = effort
         every = np.arange(len(knots.source), dtype=np.int32)
-        of = tuple(np.flatnonzero(knots.kind == kind) for kind in (WW, WR, RW))
+        of = edges_of_kinds(knots.kind)
         self._flat = _Rows(knots.first, knots.source, knots.target, knots.kind, every, knots.txns, of)
         first, source, target, kind, edge = split_graph(knots.first, knots.target, knots.kind, knots.txns, 0)
-        against = np.flatnonzero(kind == RW)
-        self._split = _Rows(first, source, target, kind, edge, 2 * knots.txns, (against[:0], against[:0], against))
+        self._split = _Rows(first, source, target, kind, edge, 2 * knots.txns, edges_of_kinds(kind))
         self._pairs = find_pairs(knots, timing)
         self._done = {kind: np.zeros(knots.nodes, bool) for kind in range(len(NAMES))}
+        """By kind, what is not looked at any more: a weaker type of it was found there."""
+        self._strongest = 0
         self._no_rank = np.zeros(knots.nodes + knots.txns, np.int32)
         self._rank = self._no_rank
         """Of the knots' nodes: no edge but rw leads to a higher one."""
@@ -180,6 +184,7 @@ class _Finder:
         """Search with dependencies alone, then with sessions, then with realtime."""
         knots = self._knots
         strengths = [0, *(s for s in (1, 2) if np.any(knots.kind == (PROCESS, REALTIME)[s - 1]))]
+        self._strongest = strengths[-1]
         parts = self._parts(strengths)
         for strength in strengths:
             whole, lenient, dependent, written = parts[strength]
@@ -264,7 +269,7 @@ class _Finder:
             self._flat, part, part.allowed, edges, bounds, component, self._no_rank, writes_alone=kind == G0
         )
         self._take(cycles, kind, strength)
-        self._done[kind] |= part.spread(self._with_edge(part, needed))
+        self._settle(kind, strength, part, needed)
 
     def _start_commit(self, strength: int, whole: _Part, lenient: _Part) -> _Part:
         """G-single and G-nonadjacent: cycles without two rw in a row. Returns their components, by starts."""
@@ -284,8 +289,9 @@ class _Finder:
                 f"a knot of dependencies was too large to look for every {name_of(SINGLE, strength)}: "
                 f"it is named {name_of(NONADJACENT, strength)}"
             )
-        self._done[SINGLE] |= starts.spread(single)
         self._nonadjacent(strength, lenient, starts, single)
+        if strength != self._strongest:
+            self._done[SINGLE] |= starts.spread(single)
         return starts
 
     def _nonadjacent(self, strength: int, lenient: _Part, starts: _Part, single: np.ndarray) -> None:
@@ -305,7 +311,8 @@ class _Finder:
         left[order[tried > TRIED_MAX]] = False
         tries, tries_bounds = _first_of_each(places, bounds, left, TRIED_PER_COMPONENT_MAX)
         self._try(self._split, lenient, NONADJACENT, strength, tries, tries_bounds, component[left], found)
-        self._done[NONADJACENT] |= starts.spread(found)
+        if strength != self._strongest:
+            self._done[NONADJACENT] |= starts.spread(found)
 
     def _try(
         self,
@@ -373,7 +380,7 @@ class _Finder:
             self._try(
                 flat, whole, G2, strength, onward, np.append(first, len(there)), component, skip.copy(), before=there
             )
-        self._done[G2] |= whole.spread(self._with_edge(whole, RW))
+        self._settle(G2, strength, whole, RW)
 
     # --- cycles
 
@@ -469,30 +476,34 @@ class _Finder:
             if len(own):
                 entry = self._entry(type_ % 5, strength)
                 entry.count += len(own)
-                entry.cycles += [self._cycle(cycles, i) for i in own[: self._limit].tolist()]
+                entry.cycles += self._worked_out(cycles, own[: self._limit])
         return cycles.component[chosen]
 
-    def _cycle(self, cycles: _Cycles, i: int) -> Cycle:
-        """One cycle with the graph's own numbers."""
-        knots, own = self._knots, slice(cycles.start[i], cycles.start[i + 1])
-        opens, closes = cycles.opens[own], cycles.closes[own]
+    def _worked_out(self, cycles: _Cycles, which: np.ndarray) -> list[Cycle]:
+        """Some cycles with the graph's own numbers."""
+        if not len(which):
+            return []
+        knots = self._knots
+        begins, ends = cycles.start[which].tolist(), cycles.start[which + 1].tolist()
+        place = np.concatenate([np.arange(begin, end) for begin, end in zip(begins, ends, strict=True)])
+        opens, closes = cycles.opens[place], cycles.closes[place]
         columns = (
             knots.names[knots.source[opens]],
             knots.names[knots.target[closes]],
-            cycles.how[own],
+            cycles.how[place],
             knots.source_mop[opens],
             knots.target_mop[closes],
         )
-        return [Step(*step) for step in zip(*(column.tolist() for column in columns), strict=True)]
+        steps = [Step(*step) for step in zip(*(column.tolist() for column in columns), strict=True)]
+        left = iter(steps)
+        return [list(islice(left, end - begin)) for begin, end in zip(begins, ends, strict=True)]
 
-    def _with_edge(self, part: _Part, kind: int) -> np.ndarray:
-        """bool[components]: those with an edge of a kind inside."""
-        knots = self._knots
-        edges = self._flat.of[kind]
-        own = part.label[knots.source[edges]]
-        result = np.zeros(part.count + 1, bool)
-        result[own[own == part.label[knots.target[edges]]]] = True
-        return result[:-1]
+    def _settle(self, kind: int, strength: int, part: _Part, needed: int) -> None:
+        """What lies in a component with an edge of the kind `needed` is not looked at for stronger types of a kind."""
+        if strength != self._strongest:
+            rows = self._flat
+            holding = with_edge(rows.of[needed], rows.source, rows.target, part.label, part.count)
+            self._done[kind] |= part.spread(holding)
 
     def _report_pairs(self, kind: int, strength: int, part: _Part) -> np.ndarray:
         """Report the two-transaction cycles of one type, first one for each component; the components that hold one."""

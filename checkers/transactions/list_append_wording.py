@@ -55,11 +55,11 @@ class Names:
 
     def key(self, mop: int) -> str:
         """The key of a micro-op."""
-        return shown(self._columns.keys[self._columns.key[mop]])
+        return shown(self._columns.keys[self._columns.key.item(mop)])
 
     def value(self, mop: int) -> str:
         """What a micro-op appended."""
-        return shown(self._columns.shown_value(self._columns.value[mop]))
+        return shown(self._columns.shown_value(self._columns.value.item(mop)))
 
     def read(self, mop: int) -> str:
         """`x = [1 2]`."""

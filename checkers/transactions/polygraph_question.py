@@ -90,8 +90,7 @@ class OpenKeys:
         )
 
 
-@dataclass(frozen=True)
-class Link(Step):
+class Link(Step, frozen=True):
     """A step of a cycle. key (-1 if it is known): it holds if transaction `first` wrote the key before `second`."""
 
     key: int = -1

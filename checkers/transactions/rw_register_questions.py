@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 
 from checkers.transactions.dependency_graph import PASS, PROCESS, REALTIME, RW, WR, WW, Graph, edges_between, graph_of
@@ -112,7 +113,7 @@ def _in_two(known: Graph) -> Graph:
 def _in_one(cycle: list[Link], txns: int) -> list[Link]:
     """The same between transactions."""
     links = [
-        replace(
+        msgspec.structs.replace(
             link,
             source=link.source % txns,
             target=link.target % txns,
