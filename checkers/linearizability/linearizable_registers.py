@@ -123,12 +123,13 @@ class _Register(Trouble):
     def explained(self) -> Outcome:
         """See Trouble."""
         registers = self._registers
-        hard = registers.search.hard(self._register) if registers.search else None
+        searched = bool(registers.searched[self._register])
+        hard = registers.search.hard(self._register) if registers.search and searched else None
         if hard is not None and (hard.judged == UNDECIDED or hard.complete):
             return self._outcome(hard, self._first)
         alone = RegisterSearch(registers.columns.only(self._register))
         outcome = self._outcome(alone.explain(0, Budget.of(EXPLAIN_S, EXPLAIN_MB)), 0)
-        if not registers.searched[self._register]:
+        if not searched:
             proof, outcome.violation = violation_of(registers.columns, registers.zones, self._register, self._did)
             outcome.proof = [self._call(place - self._first).operation for place in proof]
         return outcome

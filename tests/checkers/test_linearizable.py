@@ -172,6 +172,15 @@ def test_keys_are_judged_apart() -> None:
     assert (verdict.verdict, verdict.stats["keys"]) == ("valid", 2)
 
 
+def test_each_broken_key_is_explained_whatever_decided_the_others() -> None:
+    """Key 1 needs the search, as 5 is written to it twice; key 2 is decided without one."""
+    searched = [*done(0, "write", [1, 5]), *done(0, "write", [1, 5]), *done(0, "read", [1, None], [1, 9])]
+    verdict = check(*searched, *done(0, "write", [2, 6]), *done(0, "cas", [2, [7, 7]]))
+    explained = {each.key: each for each in verdict.anomalies if each.type == "nonlinearizable"}
+    assert {key: (each.ops, each.sub_history) for key, each in explained.items()} == {1: ([5], [5]), 2: ([9], [9])}
+    assert "The 1 ops" in explained[2].sentence and "held 6" in explained[2].sentence
+
+
 def test_true_is_not_one() -> None:
     assert check(*done(0, "write", 1), *done(0, "read", None, True)).verdict == "invalid"
 
