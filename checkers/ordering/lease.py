@@ -12,7 +12,8 @@
   after the grant was told, had not found it.
 
 Both count, whatever the model. That a key stays longer than its lease is no anomaly (a database may be late); how much
-longer is among the figures. A key is granted once. Cost: O(calls of a key · log) for each key.
+longer is among the figures. A key is granted once: where another grant of it may have happened, it is `unknown`. So is
+what a read did not find if the record does not tell when. Cost: O(calls of a key · log) for each key.
 """
 
 from __future__ import annotations
@@ -25,11 +26,12 @@ from checkers.client_calls import ClientCall, calls_of, pair_of
 from checkers.findings import ALWAYS, Finding, verdict_of
 from checkers.values import freeze, show
 from harness.checker import CheckOptions
-from harness.history import FAIL, History, HistoryError
+from harness.history import FAIL, INFO, History, HistoryError
 from harness.verdict import Anomaly, Verdict
 
 SHAPE = "[key, ttl or whether it is there]"
 SECOND_NS = 1_000_000_000
+REASONS_MAX = 8
 
 
 class Lease:
@@ -45,29 +47,40 @@ class Lease:
         findings: list[Finding] = []
         counts = dict.fromkeys(("granted", "renewed", "revoked", "reads"), 0)
         late_ms: list[float] = []
+        undecided: list[str] = []
         for key, calls in by_key.items():
             for name, f in zip(counts, ("grant", "keep", "revoke", "read")):
                 counts[name] += sum(call.ok and call.f == f for call in calls)
             if history.has_invocations:
-                findings += _of_key(key, calls, late_ms)
+                findings += _of_key(key, calls, late_ms, undecided)
         reasons = [] if history.has_invocations or not by_key else ["the history has no invocations: no time is known"]
+        reasons += undecided[:REASONS_MAX]
         stats: dict[str, Any] = {**counts, "seen_late_ms_max": round(max(late_ms, default=0.0), 1)}
         model = options.model or "linearizable"
         return verdict_of(self.name, findings, options, model=model, undecided=reasons, stats=stats)
 
 
-def _of_key(key: Hashable, calls: list[ClientCall], late_ms: list[float]) -> Iterator[Finding]:
+def _of_key(key: Hashable, calls: list[ClientCall], late_ms: list[float], undecided: list[str]) -> Iterator[Finding]:
     grants = [call for call in calls if call.f == "grant" and call.ok]
     if not grants:
         return
     if len(grants) > 1:
         raise HistoryError(f"index {grants[1].record}: key {show(key)} is granted a second time")
     grant = grants[0]
+    other = next((call for call in calls if call.f == "grant" and call.outcome == INFO), None)
+    if other is not None:
+        undecided.append(f"key {show(key)} may have been granted twice (ops {other.record} and {grant.record})")
+        return
     promises = [grant, *(call for call in calls if call.f == "keep" and call.ok)]
     revokes = [call for call in calls if call.f == "revoke" and call.outcome != FAIL]
     reads = [call for call in calls if call.f == "read" and call.ok and call.place > grant.end]
     absent = [call for call in reads if not _answer(call)]
+    timeless = next((read for read in absent if read.end_ns <= 0), None)
+    if timeless is not None:
+        undecided.append(f"key {show(key)}: when op {timeless.record} did not find it is not known")
     for read in absent:
+        if read.end_ns <= 0:
+            continue
         told = max((call for call in promises if call.end < read.place), key=_until_ns)
         if read.end_ns < _until_ns(told) and not any(revoke.place < read.end for revoke in revokes):
             left_s = (_until_ns(told) - read.end_ns) / SECOND_NS

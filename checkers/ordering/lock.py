@@ -8,7 +8,7 @@
 
 - `two-holders`: a client certainly held the lock from when it was told so until it began to give it back; two such
   times overlap. A client that never gave it back held it at the moment it was told. With leases (option `ttl_s`) a hold
-  also ends `ttl_s` after the acquire began, by the controller's clock.
+  also ends `ttl_s` after the acquire began, by the controller's clock; a record without times is `unknown` then.
 - `token-not-growing`: a lock was granted after another grant had been told, with a token that is not larger.
 - `lost-update`: two updates rest on the same value, put there once, so one of them is gone: what a lock without
   fencing leads to when its holder stalls longer than its lease (Kleppmann, "How to do distributed locking", 2016).
@@ -65,15 +65,19 @@ class Lock:
             locks[_lock_of(call)].append(call)
         findings: list[Finding] = []
         holds_in_all = updates = 0
+        timeless = False
         for key, calls in locks.items():
             holds = list(_holds(calls, ttl_s))
             holds_in_all += len(holds)
             updates += sum(call.ok and call.f == "update" for call in calls)
             if history.has_invocations:
-                findings += _overlaps(key, holds)
-            findings += _tokens(key, holds)
-            findings += _updates(key, calls)
+                findings += _overlaps(key, [hold for hold in holds if hold.begin_ns > 0] if ttl_s else holds)
+                findings += _tokens(key, holds)
+            findings += _updates(key, calls, fenced=history.has_invocations)
+            timeless = timeless or any(hold.begin_ns <= 0 for hold in holds)
         reasons = [] if history.has_invocations or not locks else ["the history has no invocations: no hold is known"]
+        if ttl_s and timeless and history.has_invocations:
+            reasons.append("the history does not tell the time of every acquire: when its lease ended is not known")
         stats = {"locks": len(locks), "acquired": holds_in_all, "updates": updates}
         model = options.model or "linearizable"
         return verdict_of(self.name, findings, options, model=model, undecided=reasons, stats=stats)
@@ -114,18 +118,22 @@ def _holds(calls: list[ClientCall], ttl_s: float) -> Iterator[Hold]:
 
 
 def _overlaps(key: Hashable, holds: list[Hold]) -> Iterator[Finding]:
-    """Holds in the order of their beginnings; each is compared with the one before that lasts longest."""
-    longest: Hold | None = None
+    """Holds in the order of their beginnings; each is told with that one, of those that last on, which ends last.
+
+    Which gave it back last need not be the one whose lease ends last, so all that have not ended by both are kept.
+    """
+    lasting: list[Hold] = []
     for hold in holds:
-        if longest is not None and hold.begin < longest.end and hold.begin_ns < longest.end_ns:
+        lasting = [other for other in lasting if hold.begin < other.end and hold.begin_ns < other.end_ns]
+        if lasting:
+            longest = max(lasting, key=lambda other: (other.end, other.end_ns))
             words = (
                 f"client {longest.acquire.process} held it from op {longest.acquire.record} on and had not begun to "
                 f"give it back when client {hold.acquire.process} was told that it has it (op {hold.acquire.record}, "
                 f"{hold.acquire.moment})"
             )
             yield _finding(TWO_HOLDERS, key, [longest.acquire, hold.acquire], words)
-        if longest is None or (hold.end, hold.end_ns) > (longest.end, longest.end_ns):
-            longest = hold
+        lasting.append(hold)
 
 
 def _tokens(key: Hashable, holds: list[Hold]) -> Iterator[Finding]:
@@ -145,7 +153,8 @@ def _tokens(key: Hashable, holds: list[Hold]) -> Iterator[Finding]:
             yield _finding("token-not-growing", key, [best.acquire, hold.acquire], words)
 
 
-def _updates(key: Hashable, calls: list[ClientCall]) -> Iterator[Finding]:
+def _updates(key: Hashable, calls: list[ClientCall], *, fenced: bool) -> Iterator[Finding]:
+    """fenced: whether it is known which updates began after others were told."""
     done: list[tuple[ClientCall, Any, Hashable, Hashable]] = []
     may_write = any(call.f == "update" and call.outcome != FAIL and not call.ok for call in calls)
     for call in calls:
@@ -170,7 +179,8 @@ def _updates(key: Hashable, calls: list[ClientCall]) -> Iterator[Finding]:
         if seen not in wrote_by and seen not in _INITIAL and not may_write:
             words = f"op {call.record} found {show(seen)}, which nobody put there"
             yield _finding("garbage-read", key, [call], words)
-    yield from _fencing(key, [(call, token) for call, token, _, _ in done if type(token) is int])
+    if fenced:
+        yield from _fencing(key, [(call, token) for call, token, _, _ in done if type(token) is int])
 
 
 def _fencing(key: Hashable, updates: list[tuple[ClientCall, int]]) -> Iterator[Finding]:

@@ -8,7 +8,8 @@ Proven from single pairs of ops, per key:
 - `non-monotonic-read`: a client got a smaller value than one that it had got before; for an increment: not a larger
   one.
 - `lost-update`: two increments were told the same value, so one of them is gone.
-- `garbage-read`: a value larger than all increments that had been begun, or below zero.
+- `garbage-read`: a value larger than all increments, or below zero.
+- `future-read`: a value larger than all increments that had begun when the op returned.
 - `non-monotonic-timestamp`: of two ops the one with the later database timestamp has the smaller value (Jepsen's
   `monotonic` tests of CockroachDB and Fauna, where timestamps are the order that the database claims).
 - `non-monotonic-read-realtime`: a value smaller than one that had been known before the op began; counts where the
@@ -70,8 +71,8 @@ class Monotonic:
         for key, calls in keys.items():
             told = [_told(call) for call in calls if call.ok]
             told_in_all += len(told)
-            for find in (_within_clients, _same_value, _impossible, _by_timestamp, _by_time):
-                if find is not _by_time or history.has_invocations:
+            for find in (_within_clients, _same_value, _impossible, _early, _by_timestamp, _by_time):
+                if find not in (_early, _by_time) or history.has_invocations:
                     findings += find(key, calls, told)
         reasons = []
         if not history.has_invocations and keys and needs_realtime(model):
@@ -128,6 +129,15 @@ def _impossible(key: Hashable, calls: list[ClientCall], told: list[Told]) -> Ite
         if each.value > len(increments) or each.value < (1 if each.call.f == "inc" else 0):
             words = f"{each.text}, but only {len(increments)} increments can have happened"
             yield _finding("garbage-read", ALWAYS, key, [each.call], words)
+
+
+def _early(key: Hashable, calls: list[ClientCall], told: list[Told]) -> Iterator[Finding]:
+    begins = sorted(call.place for call in calls if call.f == "inc" and call.outcome != FAIL)
+    for each in told:
+        begun = bisect_left(begins, each.call.end)
+        if begun < each.value <= len(begins):
+            words = f"{each.text}, but only {begun} increments that can have happened had begun when it returned"
+            yield _finding("future-read", "future-read", key, [each.call], words)
 
 
 def _by_timestamp(key: Hashable, calls: list[ClientCall], told: list[Told]) -> Iterator[Finding]:

@@ -13,9 +13,10 @@ A watcher is a name that outlives connections: whatever process asks, what it wa
   was acknowledged, and does not hold it; or a write was acknowledged before an answer was asked for, and a watcher that
   was given everything from the first revision on never saw it.
 - `conflicting-events`: two watchers were given different events for one key at one revision.
-- `garbage-read`, `G1a`: an event that nobody wrote, or whose write failed.
+- `garbage-read`, `G1a`, `future-read`: an event that nobody wrote, whose write failed, or had not begun.
 
-Values must be unique for their key. Each finding counts, whatever the model: it is what a watch is. Being late is none.
+Values should be unique for their key: one that was written twice may have two revisions. Each finding counts, whatever
+the model: it is what a watch is. Being late is none.
 Source: etcd's watch guarantees (ordered, unique, reliable, atomic, resumable); Jepsen's etcd watch test (2020).
 Cost: O(events of all watchers · log).
 """
@@ -23,7 +24,7 @@ Cost: O(events of all watchers · log).
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -71,12 +72,12 @@ class Watch:
 
     def check(self, history: History, options: CheckOptions) -> Verdict:
         """Judge all watchers. Raises HistoryError for a value of another shape."""
-        calls = calls_of(history, ("write", "watch"))
+        calls = calls_of(history, ("write", "watch"), only=True)
         writes = [call for call in calls if call.f == "write"]
         answers = [_answer(call) for call in calls if call.f == "watch" and call.ok]
         known, maker = _known(writes, answers)
-        findings = [*_within(answers), *_unwritten(writes, answers, maker), *_missed(answers, known)]
-        findings += _conflicts(answers)
+        findings = [*_within(writes, answers), *_missed(answers, known), *_conflicts(answers)]
+        findings += _unwritten(answers, maker, timed=history.has_invocations)
         if history.has_invocations:
             findings += _never_seen(writes, answers)
         watchers = {answer.watcher for answer in answers}
@@ -134,9 +135,10 @@ def _known(
     return known, maker
 
 
-def _within(answers: list[Answer]) -> Iterator[Finding]:
+def _within(writes: list[ClientCall], answers: list[Answer]) -> Iterator[Finding]:
     """Order and range within an answer; the same event twice for one watcher."""
-    seen: dict[Hashable, dict[tuple[Hashable, Hashable], tuple[Event, ClientCall]]] = defaultdict(dict)
+    possible = Counter(_written(call)[:2] for call in writes if call.outcome != FAIL)
+    seen: dict[Hashable, dict[tuple[Hashable, ...], tuple[Event, ClientCall]]] = defaultdict(dict)
     for answer in answers:
         before = answer.begin
         for event in answer.events or ():
@@ -148,7 +150,9 @@ def _within(answers: list[Answer]) -> Iterator[Finding]:
                 yield _finding("event-order", answer, [answer.call], words)
             before = max(before, event.revision)
             own = seen[answer.watcher]
-            earlier, call = own.setdefault((event.key, event.value), (event, answer.call))
+            twice = possible[event.key, event.value] > 1
+            same = (event.key, event.value, event.revision if twice else None)
+            earlier, call = own.setdefault(same, (event, answer.call))
             if earlier is not event:
                 words = (
                     f"was given {event.text} (op {answer.call.record}), and before {earlier.text} (op {call.record})"
@@ -156,19 +160,24 @@ def _within(answers: list[Answer]) -> Iterator[Finding]:
                 yield _finding("duplicate-event", answer, [call, answer.call], words)
 
 
-def _unwritten(writes: list[ClientCall], answers: list[Answer], maker: Any) -> Iterator[Finding]:
+def _unwritten(answers: list[Answer], maker: Any, *, timed: bool) -> Iterator[Finding]:
+    """Each event as the first answer that holds it has it."""
     told: set[Event] = set()
-    for answer in answers:
+    for answer in sorted(answers, key=lambda answer: answer.call.end):
         for event in answer.events or ():
             if event in told:
                 continue
             told.add(event)
             makers = maker.get((event.key, event.value), [])
+            first = min((call for call in makers if call.outcome != FAIL), key=lambda call: call.place, default=None)
             if not makers:
                 yield _finding("garbage-read", answer, [answer.call], f"was given {event.text}, which nobody wrote")
             elif all(call.outcome == FAIL for call in makers):
                 words = f"was given {event.text}, but its write (op {makers[0].record}) failed"
                 yield _finding("G1a", answer, [makers[0], answer.call], words)
+            elif first is not None and timed and first.place > answer.call.end:
+                words = f"was given {event.text} before its write began (op {first.record})"
+                yield _finding("future-read", answer, [first, answer.call], words)
 
 
 def _missed(answers: list[Answer], known: dict[int, dict[Event, ClientCall]]) -> Iterator[Finding]:

@@ -167,3 +167,21 @@ def test_a_database_that_keeps_its_word_is_never_accused(seed: int) -> None:
         calls.append(("read", "ok", moment < death, *span(moment)))
     found = verdict(*calls)
     assert found.verdict == "valid", found.anomalies
+
+
+def test_without_times_nobody_knows_whether_a_key_went_early() -> None:
+    ops = [op.replace(time_ns=0) for op in ops_of([GRANT, ("read", "ok", False, 1.0, 1.1)], 7)]
+    found = Lease().check(History.from_ops(ops), asked("linearizable"))
+    assert (found.verdict, found.anomalies) == ("unknown", [])
+    assert "when op 3 did not find it is not known" in found.reasons[0]
+    ops = [op.replace(time_ns=0) for op in ops_of([GRANT, ("read", "ok", True, 1.0, 1.1)], 7)]
+    assert Lease().check(History.from_ops(ops), asked("linearizable")).verdict == "valid"
+
+
+@pytest.mark.parametrize("read", [True, False])
+def test_a_key_that_may_have_been_granted_twice_is_unknown(read: bool) -> None:
+    """The first grant may take effect after the second one: the key is under another lease then."""
+    other: Call = ("grant", "info", None, 0.0, 0.2)
+    found = verdict(other, GRANT, ("revoke", "ok", None, 0.6, 0.7), ("read", "ok", read, 1.0, 1.1))
+    assert (found.verdict, found.anomalies) == ("unknown", [])
+    assert "may have been granted twice" in found.reasons[0]

@@ -145,3 +145,60 @@ def test_tokens_fencing_and_lost_updates() -> None:
 def test_values_of_another_shape_are_named(value: Any) -> None:
     with pytest.raises(HistoryError, match="index"):
         verdict(history(*done(0, "acquire", value, value)))
+
+
+def drawn(chance: random.Random) -> list[tuple[str, int, str, int]]:
+    """Records (type, process, f, ms) of four clients that take and give back one lock at random; some never do."""
+    free = dict.fromkeys(range(4), "acquire")
+    open_: dict[int, str] = {}
+    records: list[tuple[str, int, str, int]] = []
+    now_ms = 1
+    for _ in range(chance.randrange(4, 18)):
+        now_ms += chance.choice((1, 1, 2, 6))
+        process = chance.randrange(4)
+        if process in open_:
+            f = open_.pop(process)
+            type_ = "ok" if f == "acquire" or chance.random() < 0.7 else "fail"
+            records.append((type_, process, f, now_ms))
+            free[process] = "release" if f == "acquire" else "acquire"
+        else:
+            open_[process] = free[process]
+            records.append(("invoke", process, free[process], now_ms))
+    return records
+
+
+@thorough
+@given(st.integers(0, 2**63), st.sampled_from([0, 3, 7, 12]))
+def test_holds_end_with_their_lease_or_when_they_are_given_back(seed: int, ttl_ms: int) -> None:
+    """The definition, pair by pair: told before the other's hold was over, by either."""
+    records = drawn(random.Random(seed))
+    holds: list[tuple[int, int, float, float]] = []
+    for place, (type_, process, f, ms) in enumerate(records):
+        if (type_, f) != ("ok", "acquire"):
+            continue
+        asked_ms = next(r[3] for r in reversed(records[:place]) if r[1] == process)
+        given_back = [p for p, r in enumerate(records) if p > place and r[1] == process and r[2] == "release"]
+        holds.append((place, min(given_back, default=place), ms, asked_ms + ttl_ms if ttl_ms else float("inf")))
+    two = {later[0] for later in holds for other in holds if other[0] < later[0] < other[1] and later[2] < other[3]}
+    ops = [{"type": t, "process": p, "f": f, "value": [1, None], "time": ms * 1_000_000} for t, p, f, ms in records]
+    found = verdict(History.from_ops(ops), ttl_s=ttl_ms / 1000)
+    assert found.anomaly_counts.get("two-holders", 0) == len(two)
+    assert {max(anomaly.ops) for anomaly in found.anomalies} == two
+    assert found.verdict == ("invalid" if two else "valid")
+
+
+def test_a_lease_in_a_record_without_times_is_unknown() -> None:
+    records = [*done(0, "acquire", [1, None], [1, 1]), *done(1, "acquire", [1, None], [1, 2])]
+    records += done(0, "release", [1, 1], [1, 1])
+    ops = [{"type": t, "process": p, "f": f, "value": value} for t, p, f, value in records]
+    assert verdict(History.from_ops(ops)).verdict == "invalid"
+    found = verdict(History.from_ops(ops), ttl_s=1)
+    assert (found.verdict, found.anomalies) == ("unknown", [])
+    assert "the time of every acquire" in found.reasons[0]
+
+
+def test_completions_alone_do_not_tell_which_token_came_first() -> None:
+    records = [("ok", 1, "acquire", [1, 5]), ("ok", 0, "acquire", [1, 2])]
+    records += [("ok", 1, "update", [1, [5, 0, 1]]), ("ok", 0, "update", [1, [2, 1, 2]])]
+    found = verdict(history(*records))
+    assert (found.verdict, found.anomalies) == ("unknown", [])

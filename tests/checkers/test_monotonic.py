@@ -134,3 +134,13 @@ def test_lost_and_impossible_values() -> None:
 def test_values_of_another_shape_are_named(told: Any) -> None:
     with pytest.raises(HistoryError, match="index"):
         verdict(history(*done(0, "inc", told)))
+
+
+def test_what_nobody_had_begun_to_add_is_from_the_future() -> None:
+    """Without it the history would be valid: a lone increment that came later explains nothing."""
+    read, inc = [("invoke", 0, "read", [1, None]), ("ok", 0, "read", [1, 1])], ("invoke", 1, "inc", [1, None])
+    found = verdict(history(*read, inc, ("info", 1, "inc", [1, None])))
+    assert (found.verdict, found.anomaly_counts, found.anomalies[0].ops) == ("invalid", {"future-read": 1}, [1])
+    assert "only 0 increments" in found.anomalies[0].sentence
+    assert verdict(history(read[0], inc, read[1])).verdict == "valid"
+    assert verdict(history(*read)).anomaly_counts == {"garbage-read": 1}

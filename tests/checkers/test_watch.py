@@ -108,3 +108,27 @@ def test_events_that_conflict_or_were_rolled_back() -> None:
 def test_values_of_another_shape_are_named(told: Any) -> None:
     with pytest.raises(HistoryError, match="index"):
         Watch().check(History.from_ops(history(*done("watch", [1, 1, None], told)).op(i) for i in range(2)), asked())
+
+
+def test_an_event_before_its_write_is_from_the_future() -> None:
+    early = done("watch", ["a", 1, None], ["a", 1, [[1, 7, 7]], 2])
+    late = done("write", [7, 7], [7, 7, 1], 1)
+    found = verdict([*early, *late])
+    assert (found.verdict, found.anomaly_counts, found.anomalies[0].ops) == ("invalid", {"future-read": 1}, [1, 3])
+    assert verdict([late[0], *early, late[1]]).verdict == "valid"
+    assert verdict([early[0], late[0], early[1], late[1]]).verdict == "valid"
+    assert verdict([early[1], late[1]]).verdict == "valid"
+
+
+def test_a_value_that_was_written_twice_may_be_seen_twice() -> None:
+    twice = [*done("write", [1, 5], [1, 5, 1]), *done("write", [1, 5], [1, 5, 2])]
+    seen = done("watch", ["a", 1, None], ["a", 1, [[1, 1, 5], [2, 1, 5]], 3], 1)
+    assert verdict([*twice, *seen]).verdict == "valid"
+    again = done("watch", ["a", 1, None], ["a", 1, [[1, 1, 5], [2, 1, 5], [2, 1, 5]], 3], 1)
+    assert verdict([*twice, *again]).anomaly_counts == {"duplicate-event": 1}
+    assert verdict([*twice[:2], *seen]).anomaly_counts == {"duplicate-event": 1}
+
+
+def test_other_ops_are_refused_because_they_make_events() -> None:
+    with pytest.raises(HistoryError, match="not 'delete'"):
+        verdict([*done("delete", [1, None], [1, None]), *done("watch", ["a", 1, None], ["a", 1, [[1, 1, None]], 2], 1)])
