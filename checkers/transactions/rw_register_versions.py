@@ -22,8 +22,9 @@ from harness.compiled import kernel
 from harness.history import FAIL, OK
 
 NOTHING, INITIAL, VERSION, OWN, ABORTED, GARBAGE, FUTURE = range(7)
-"""What a read saw: no read of a committed transaction; the state before any write; another transaction's write; its own
-earlier write; a write that was rolled back; what nobody wrote; its own later write."""
+"""What a read saw: no read of a committed transaction, or nobody knows whose write; the state before any write;
+another transaction's write; its own earlier write; a write that was rolled back; what nobody wrote; its own later one.
+"""
 CONSISTENT, MISSED, UNREPEATABLE = range(3)
 """What a read says of its own transaction: nothing wrong; its own last write is missing; it differs from the read
 before it, with no own write between."""
@@ -80,7 +81,7 @@ def versions_of(columns: TxnColumns, txn: np.ndarray, unwritten_is_initial: bool
     element = np.ascontiguousarray(columns.element, np.int64)
     slot, seen_slot, slots = _slots(function, key, columns.value, start, element, keys)
     txn32 = np.ascontiguousarray(txn, np.int32)
-    possible, failed, clash = _write_of_slots(function, key, status, txn32, slot, slots, keys)
+    possible, shared, failed, clash = _write_of_slots(function, key, status, txn32, slot, slots, keys)
     saw, source, inner, previous, overwritten, committed = _link(
         function,
         key,
@@ -91,6 +92,7 @@ def versions_of(columns: TxnColumns, txn: np.ndarray, unwritten_is_initial: bool
         element,
         seen_slot,
         possible,
+        shared,
         failed,
         clash,
         keys,
@@ -218,8 +220,11 @@ def _number_slots(function, key, value, start, element, low, high, base):
 
 @kernel
 def _write_of_slots(function, key, status, txn, slot, slots, keys):
-    """For each (key, value) its write, the last of its transaction; a write that failed; keys where two may have."""
+    """For each (key, value) its write, the last of its transaction; whether others may have written it too; a write
+    that failed. And the keys where there are such values.
+    """
     possible = np.full(slots, -1, np.int32)
+    shared = np.zeros(slots, np.bool_)
     failed = np.full(slots, -1, np.int32)
     clash = np.zeros(keys, np.int8)
     for mop in range(len(function)):
@@ -234,14 +239,17 @@ def _write_of_slots(function, key, status, txn, slot, slots, keys):
         if other >= 0 and txn[other] != txn[mop]:
             certain = status[other] == OK and status[mop] == OK
             clash[key[mop]] = max(clash[key[mop]], 2 if certain else 1)
+            shared[at] = True
             if status[mop] != OK:
                 continue
         possible[at] = mop
-    return possible, failed, clash
+    return possible, shared, failed, clash
 
 
 @kernel
-def _link(function, key, value, status, txn, start, element, seen_slot, possible, failed, clash, keys, committed):
+def _link(
+    function, key, value, status, txn, start, element, seen_slot, possible, shared, failed, clash, keys, committed
+):
     count = len(function)
     saw = np.zeros(count, np.int8)
     source = np.full(count, -1, np.int32)
@@ -290,9 +298,16 @@ def _link(function, key, value, status, txn, start, element, seen_slot, possible
             saw[mop] = ABORTED if write >= 0 else GARBAGE
             source[mop] = write
             continue
+        own_later = txn[write] == txn[mop] and write > mop
+        if own_later and shared[at]:
+            continue
+        if own_later and failed[at] >= 0:
+            saw[mop] = ABORTED
+            source[mop] = failed[at]
+            continue
         source[mop] = write
         if txn[write] == txn[mop]:
-            saw[mop] = FUTURE if write > mop else OWN
+            saw[mop] = FUTURE if own_later else OWN
             continue
         saw[mop] = VERSION
         if clash[k] == 0:

@@ -126,15 +126,15 @@ def _stop_at(deadline: float, ended: threading.Event, stop: np.ndarray) -> None:
 
 
 def _spans(columns: TxnColumns) -> tuple[np.ndarray, np.ndarray]:
-    """int64[n] each: where transactions began and ended. Without invocations: right after the client's one before."""
+    """int64[n] each: where transactions began and ended. Without invocations: right after the client's last `ok`."""
     completed = np.where(columns.completed >= 0, 2 * columns.completed, NEVER)
     if columns.timed:
         return 2 * columns.invoked, completed
     invoked = np.full(len(columns), -1, np.int64)
     order = np.lexsort((columns.began, columns.process))
-    same = columns.process[order][1:] == columns.process[order][:-1]
-    known = completed[order][:-1] < NEVER
-    invoked[order[1:][same & known]] = completed[order[:-1][same & known]] + 1
+    last = np.maximum.accumulate(np.where(completed[order] < NEVER, np.arange(len(order)), -1))[:-1]
+    follows = (last >= 0) & (columns.process[order[last]] == columns.process[order[1:]])
+    invoked[order[1:][follows]] = completed[order[last[follows]]] + 1
     return np.minimum(invoked, completed), completed
 
 

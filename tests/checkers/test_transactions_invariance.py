@@ -183,3 +183,67 @@ def test_the_answers_for_all_models_hang_together(
                 assert verdicts[other].verdict == "invalid", (model, other, verdict.anomaly_counts)
         if ops and not whole and models.needs_realtime(model):
             assert verdict.verdict != "valid", model
+
+
+@both
+@rarely
+@given(seed=st.integers(0, 2**63))
+def test_without_invocations_what_failed_unseen_does_not_end_a_session(
+    checker: Checker, random_history: Any, seed: int
+) -> None:
+    chance = random.Random(seed)
+    ops = random_history(
+        chance, chance.randint(1, 12), chance.randint(1, 3), chance.randint(1, 4), chance.random() < 0.5
+    )
+    ops = [op for op in ops if op["type"] != "invoke"]
+    expected = check(checker, numbered(ops))
+    write = "append" if isinstance(checker, ListAppend) else "w"
+    for new in range(chance.randint(1, 6) if ops else 0):
+        place = chance.randrange(len(ops) + 1)
+        client = chance.choice(ops)["process"]
+        body = [[write, 0, 10**6 + new]]
+        ops.insert(place, {"type": chance.choice(["fail", "info"]), "process": client, "f": "txn", "value": body})
+    assert conclusion(check(checker, numbered(ops))) == conclusion(expected)
+
+
+@rarely
+@given(seed=st.integers(0, 2**63))
+def test_registers_written_back_to_an_earlier_value_break_nothing_more(seed: int) -> None:
+    """What explains a history also explains the one where different values of a key became the same."""
+    chance = random.Random(seed)
+    ops = random_register_history(
+        chance, chance.randint(2, 8), chance.randint(1, 2), chance.randint(1, 4), chance.random() < 0.3
+    )
+    merged = renamed(ops, lambda key: key, lambda value: value // 2)
+    for model in (None, "read-uncommitted", "read-committed", "snapshot-isolation", "serializable"):
+        before, after = check(RwRegister(), ops, model), check(RwRegister(), merged, model)
+        assert before.verdict == "invalid" or after.verdict != "invalid", (model, after.anomaly_counts)
+        assert {*after.not_, *after.also_not} <= {*before.not_, *before.also_not}, (model, after.anomaly_counts)
+
+
+@pytest.mark.parametrize("between", [[], ["fail"], ["info"], ["fail", "info", "fail"]])
+@pytest.mark.parametrize(
+    ("checker", "old", "new", "read"),
+    [
+        (ListAppend(), ["append", "x", 1], ["append", "x", 2], ["r", "x", [1]]),
+        (RwRegister(), ["w", "x", 1], ["w", "x", 2], ["r", "x", 1]),
+    ],
+    ids=["lists", "registers"],
+)
+def test_without_invocations_a_client_still_must_see_its_last_write_after_a_failure(
+    checker: Checker, old: Any, new: Any, read: Any, between: list[str]
+) -> None:
+    rows = [("ok", [old]), ("ok", [new]), *((type_, [["r", "y", None]]) for type_ in between), ("ok", [read])]
+    ops = numbered([{"type": type_, "process": 0, "f": "txn", "value": body} for type_, body in rows])
+    assert check(checker, ops, "serializable").verdict == "valid"
+    for model in ("strong-session-serializable", "strict-serializable"):
+        assert check(checker, ops, model).verdict == "invalid", model
+
+
+def test_a_register_may_be_read_and_then_written_with_what_was_read() -> None:
+    rows = [[["w", "x", 1]], [["r", "x", 1], ["w", "x", 1]]]
+    ops = numbered([{"type": "ok", "process": i, "f": "txn", "value": body} for i, body in enumerate(rows)])
+    verdict = check(RwRegister(), ops, "serializable")
+    assert (verdict.verdict, verdict.anomaly_types) == ("unknown", [])
+    ops[0]["type"] = "fail"
+    assert check(RwRegister(), ops, "read-uncommitted").anomaly_types == ["G1a"]
