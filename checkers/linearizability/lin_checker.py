@@ -112,7 +112,8 @@ def _anomaly(model: DataType, each: Calls, outcome: Outcome, strict: bool) -> An
     else:
         assert outcome.stuck is not None
         stuck = by_operation[outcome.stuck]
-        calls = [call for call in each.calls if call.place < stuck.end]
+        part = set(outcome.proof or each.operations)
+        calls = [call for call in each.calls if call.place < stuck.end and call.operation in part]
         sentence = f"{each.title}: {_stuck(model, stuck, outcome)}"
         type_ = NONLINEARIZABLE
     return Anomaly(
@@ -133,10 +134,12 @@ def _stuck(model: DataType, stuck: Call, outcome: Outcome) -> str:
     """Where no order goes on, as a sentence."""
     states = [model.describe_state(state) for state in outcome.states[:8]]
     held = f"held {states[0]}" if len(outcome.states) == 1 else f"held one of {', '.join(states)}"
+    tied = " and are tied to it by the registers that they touch" if outcome.proof else ""
+    holder = "those registers" if outcome.proof else f"the {model.noun}"
     return (
         f"client {stuck.process} {model.describe(stuck.action)}, and no order of the operations explains it. The "
-        f"{outcome.completed} ops that returned before can be put in an order in which each takes effect at one "
-        f"instant between its call and its return; after any such order the {model.noun} {held}"
+        f"{outcome.completed} ops that returned before{tied} can be put in an order in which each takes effect at one "
+        f"instant between its call and its return; after any such order {holder} {held}"
         f"{' ...' if len(outcome.states) > 8 else ''}, and from there this op has no place."
     )
 

@@ -109,6 +109,7 @@ class MultiRegister:
             alone = len({each[1] for operation in group for each in act(operation)}) == 1
             outcome = search(_OneRegister(self.value) if alone else self, group, budget)
             if outcome.linearizable is False:
+                outcome.proof = group if len(groups) > 1 else ()
                 return outcome
             undecided = undecided or (None if outcome.linearizable else outcome)
             completed += outcome.completed

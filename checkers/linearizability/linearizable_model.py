@@ -130,7 +130,8 @@ class Outcome:
     stuck: the operation that could not be placed, or at which the search gave up. states: those possible just before.
     ordered: what completed before `stuck` is known to have an order. complete: no such order leads to another state.
     violation, proof: from an algorithm that finds no stuck operation: what is wrong, as a whole sentence without the
-    object's name (`client` numbers may be left out), and operations that prove it whatever else happened.
+    object's name (`client` numbers may be left out), and operations that prove it whatever else happened. With `stuck`
+    a proof is the part of the operations that was judged by itself: `completed` and `states` are of that part alone.
     """
 
     linearizable: bool | None
