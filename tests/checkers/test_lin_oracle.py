@@ -2,7 +2,8 @@
 
 Method: random executions of the data type by several clients, most of them damaged afterwards. The checker's
 verdict must be the oracle's; so must the search's without the own algorithm, and the records that it shows must
-show it again. How far it says that an order exists, one must exist. FAULTLINE_EXAMPLES sets how many are tried (the nightly profile: 20000).
+show it again. How far it says that an order exists, one must exist. FAULTLINE_EXAMPLES sets how many are tried (the
+nightly profile: 20000).
 """
 
 from __future__ import annotations
