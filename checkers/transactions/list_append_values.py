@@ -298,6 +298,7 @@ class ValueAnomalies(ValueFindings):
         for read in versions.odd_reads:
             later = [w for w in versions.odd_writers[read] if w > read and self._txn[w] == self._txn[read]]
             cases += [(read, later[0])] if later else []
+        cases = [case for case in cases if not self._perhaps_by_others(case[1])]
 
         def describe(case: tuple[int, int]) -> Anomaly:
             read, write = case
@@ -312,6 +313,16 @@ class ValueAnomalies(ValueFindings):
             )
 
         return self._collect("future-read", sorted(dict(reversed(cases)).items()), describe)
+
+    def _perhaps_by_others(self, append: int) -> bool:
+        """Whether another transaction may have appended the same value, so that nobody knows whose a read shows."""
+        columns = self._columns
+        if columns.key[append] not in self._versions.ambiguous:
+            return False
+        same = (columns.function == APPEND) & (columns.key == columns.key[append])
+        same &= columns.value == columns.value[append]
+        others = self._txn[same]
+        return bool(np.any((others != self._txn[append]) & (columns.status[others] != FAIL)))
 
     def _internal(self) -> Found:
         columns, versions = self._columns, self._versions

@@ -247,3 +247,12 @@ def test_a_register_may_be_read_and_then_written_with_what_was_read() -> None:
     assert (verdict.verdict, verdict.anomaly_types) == ("unknown", [])
     ops[0]["type"] = "fail"
     assert check(RwRegister(), ops, "read-uncommitted").anomaly_types == ["G1a"]
+
+
+def test_a_read_of_what_another_may_have_appended_too_is_no_future_read() -> None:
+    rows = [("info", [["append", "x", 1]]), ("ok", [["r", "x", [1]], ["append", "x", 1]])]
+    ops = numbered([{"type": type_, "process": i, "f": "txn", "value": body} for i, (type_, body) in enumerate(rows)])
+    verdict = check(ListAppend(), ops, "serializable")
+    assert (verdict.verdict, verdict.anomaly_types) == ("unknown", [])
+    ops[0]["value"] = [["append", "x", 2]]
+    assert check(ListAppend(), ops, "read-uncommitted").anomaly_types == ["future-read"]
