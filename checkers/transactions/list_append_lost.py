@@ -152,6 +152,15 @@ def _newest_shown(
             own = previous_append[own]
         if length > 0 and top[start[k] + length - 1] >= 0:
             newest[mop] = top[start[k] + length - 1]
+            if txn[newest[mop]] == txn[mop]:
+                newest[mop] = NOBODY  # its own, which it appended after this read: a future-read
+                for place in range(start[k], start[k] + length):
+                    other = writer[place]
+                    if other != NOBODY and txn[other] != txn[mop] and status[txn[other]] != FAIL:
+                        if newest[mop] == NOBODY or began[txn[other]] > began[txn[newest[mop]]]:
+                            newest[mop] = other
+                if newest[mop] == NOBODY:
+                    continue
             best[k] = max(best[k], min(began[txn[mop]], began[txn[newest[mop]]]))
     return newest, best
 

@@ -74,6 +74,14 @@ def test_the_readers_own_append_shows_nothing_of_the_others() -> None:
     assert "lost-write" not in verdict.anomaly_types
 
 
+def test_nor_does_one_that_the_reader_appends_only_afterwards() -> None:
+    verdict = check(LOST[0], ("ok", ["r", "x", [2]], [A, "x", 2]))
+    assert verdict.anomaly_counts["future-read"] == 1
+    assert "lost-write" not in verdict.anomaly_types
+    others = check(LOST[0], ("ok", [A, "x", 3]), ("ok", ["r", "x", [3, 2]], [A, "x", 2]))
+    assert others.anomaly_counts["lost-write"] == 1
+
+
 def lost_by_definition(ops: list[dict[str, Any]]) -> set[tuple[Any, Any]]:
     """(key, value) of every lost append: the docstring of `checkers.transactions.list_append_lost`, read literally."""
     begins: dict[Any, int] = {}
