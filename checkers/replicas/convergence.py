@@ -12,8 +12,9 @@ there are reads of each node's own copy (`local-read`), those count, else all re
   the heal and the last write for what was acknowledged, from when it was seen for what a late write may have brought.
 - Unknown otherwise: not every node was asked, or the last answers that differ came too soon.
 
-A list or set differs by elements; the difference is explained by writes of unknown outcome if the later answer only has
-elements more that such writes may have added; a register's later value, if such a write may have put it there.
+A list or set differs by elements, a list also by their order; a write of unknown outcome explains an element that only
+the later answer has, and for a while one that only the earlier has; a register's later value, if it may have put it
+there.
 
 Source: eventual consistency, Terry et al., "Managing Update Conflicts in Bayou", SOSP 1995; Vogels, "Eventually
 Consistent", 2009. Cost: O(reads + writes + size of the answers).
@@ -157,37 +158,58 @@ class _Question:
 
     def _proof(self, mine: list[Seen], its: list[Seen]) -> tuple[Seen, Seen] | None:
         """A read of each, one after the other, the later one's answer not explained by what came too late."""
-        for first, second in ((mine, its), (its, mine)):
-            if self._explains(first[0], second[0]):
-                continue
-            for earlier in first:
-                enough_ns = earlier.call.end_ns + self._patience_ns if self._has_late(earlier) else self._patient_ns
-                if not self._has_late(earlier) and earlier.call.begin_ns < self._patient_ns:
-                    continue
-                for later in second:
-                    if later.call.place > earlier.call.end and later.call.begin_ns >= enough_ns:
-                        return earlier, later
-        return self._at_once(mine[-1], its[-1])
+        for by_itself in (True, False):
+            for first, second in ((mine, its), (its, mine)):
+                for earlier in first:
+                    repeated = earlier if by_itself else first[-1]
+                    for later in second:
+                        if later.call.place > earlier.call.end and self._contradicts(earlier, repeated, later):
+                            return earlier, later
+        one, other = mine[-1], its[-1]
+        return (one, other) if self._contradict_at_once(one, other) else None
 
-    def _at_once(self, one: Seen, other: Seen) -> tuple[Seen, Seen] | None:
-        """Two last reads that overlap, in whatever order they were: none explains the other."""
-        if self._explains(one, other) or self._explains(other, one):
-            return None
-        if self._has_late(one) or self._has_late(other):
-            return None
-        return (one, other) if min(one.call.begin_ns, other.call.begin_ns) >= self._patient_ns else None
+    def _contradicts(self, earlier: Seen, repeated: Seen, later: Seen) -> bool:
+        """Whether replicas that work can't have answered so, the later read having begun after the earlier returned.
+
+        repeated: the same answer of the same node, then or afterwards.
+
+        What was acknowledged is everywhere from `patient_ns` on; what a late write brought, as long after it was seen.
+        """
+        settled = repeated.call.begin_ns >= self._patient_ns
+        seen_ns = max(self._patient_ns, earlier.call.end_ns + self._patience_ns)
+        if earlier.elements is None or later.elements is None:
+            late = later.elements is None and later.value in self._may_come
+            enough_ns = seen_ns if self._has_late(earlier) else self._patient_ns
+            return settled and not late and later.call.begin_ns >= enough_ns
+        mine, its = set(earlier.elements), set(later.elements)
+        gone = mine - its
+        return (
+            (settled and (bool(its - mine - self._may_come) or self._reordered(earlier, later)))
+            or (later.call.begin_ns >= self._patient_ns and bool(gone - self._may_come))
+            or (later.call.begin_ns >= seen_ns and bool(gone))
+        )
+
+    def _contradict_at_once(self, one: Seen, other: Seen) -> bool:
+        """The same for reads that overlap, in whatever order they were: by what was acknowledged alone."""
+        if min(one.call.begin_ns, other.call.begin_ns) < self._patient_ns:
+            return False
+        if one.elements is None or other.elements is None:
+            return not self._has_late(one) and not self._has_late(other)
+        different = set(one.elements) ^ set(other.elements)
+        return bool(different - self._may_come) or self._reordered(one, other)
+
+    def _reordered(self, one: Seen, other: Seen) -> bool:
+        """Whether two lists have what was acknowledged, and both hold, in different orders."""
+        if not (one.ordered and other.ordered):
+            return False
+        both = (set(one.elements or ()) & set(other.elements or ())) - self._may_come
+        mine, its = ([each for each in read.elements or () if each in both] for read in (one, other))
+        return mine != its
 
     def _has_late(self, read: Seen) -> bool:
         """Whether what it saw may have been written late."""
         values = (read.value,) if read.elements is None else read.elements
         return not self._may_come.isdisjoint(values)
-
-    def _explains(self, earlier: Seen, later: Seen) -> bool:
-        """Whether writes of unknown outcome can have made the later answer out of the earlier one."""
-        if earlier.elements is None or later.elements is None:
-            return later.elements is None and later.value in self._may_come
-        there = set(earlier.elements)
-        return there <= set(later.elements) and set(later.elements) - there <= self._may_come
 
     def agreed_ns(self) -> tuple[int | None, int | None]:
         """(when every node had been seen to agree for good, when one was last seen not to); None for never."""

@@ -210,3 +210,59 @@ def test_replicas_that_lag_less_than_is_allowed_never_diverge(seed: int) -> None
             run.read(when, node, 5, seen[-1] if seen else None)
         second += chance.uniform(0.3, 4)
     assert run.verdict.verdict == "valid" if second > 55 else run.verdict.verdict != "invalid"
+
+
+def test_an_early_answer_with_a_late_element_says_nothing_of_acknowledged_ones() -> None:
+    """n1 was asked when it need not have had 1 yet. That it had the late 2 by then does not change that."""
+    run = Recorder().write(1, None, 2, "info", f="add").write(2, None, 1, f="add")
+    run.read(3, "n1", None, [2])
+    run.read(40, "n2", None, [1, 2]).read(40.1, "n3", None, [1, 2])
+    assert (run.verdict.verdict, run.verdict.anomalies) == ("unknown", [])
+    run = Recorder().write(1, 5, 2, "info").write(2, 5, 1)
+    run.read(3, "n1", 5, 2).read(40, "n2", 5, 1).read(40.1, "n3", 5, 1)
+    assert (run.verdict.verdict, run.verdict.anomalies) == ("unknown", [])
+
+
+def test_lists_differ_by_order() -> None:
+    """What was acknowledged has one order everywhere; late appends may stand anywhere."""
+    for late, expected in (((), "invalid"), ((2,), "unknown")):
+        run = Recorder()
+        for value in (1, 2):
+            append = [["append", 5, value]]
+            run.add(value, "invoke", "txn", append)
+            run.add(value + 0.1, "info" if value in late else "ok", "txn", append)
+        for second, node, answer in ((20, "n1", [1, 2]), (20.1, "n2", [2, 1]), (20.2, "n3", [1, 2])):
+            process = 10 + NODES.index(node)
+            run.add(second, "invoke", "txn", [["r", 5, None]], process, node)
+            run.add(second + 0.01, "ok", "txn", [["r", 5, answer]], process, node)
+        assert run.verdict.verdict == expected, late
+
+
+@given(st.integers(0, 2**63), st.booleans())
+@settings(max_examples=EXAMPLES, deadline=None)
+def test_replicas_that_merge_in_time_never_diverge(seed: int, sets: bool) -> None:
+    """Each write reaches each node by itself, in less than the patience after the last heal and acknowledged write (an
+    unknown one: after it began); a node's data is the set of what reached it, or the newest of that. Nodes are asked at
+    random, by slow reads too. Never invalid."""
+    chance = random.Random(seed)
+    run = Recorder()
+    key = None if sets else 5
+    count, reached = chance.randint(1, 4), []
+    for number in range(1, count + 1):
+        outcome = chance.choice(["ok", "info"])
+        run.write(number, key, number, outcome, f="add" if sets else "write")
+        begin = number if outcome == "ok" else chance.uniform(number, 40)
+        last = count if outcome == "ok" else begin
+        reached += [(node, chance.uniform(begin, last + 9.9), number) for node in NODES]
+    asked_at = sorted(chance.uniform(count + 0.1, chance.choice([12, 60])) for _ in range(chance.randint(2, 9)))
+    records = []
+    for process, begin in enumerate(asked_at, 10):
+        node, end = chance.choice(NODES), begin + chance.choice([0.01, 2, 15])
+        when = chance.uniform(begin, end)
+        seen = sorted(number for where, at, number in reached if where == node and at <= when)
+        answer: Any = seen if sets else max(seen, default=None)
+        records.append((begin, "invoke", None if sets else [5, None], process, node))
+        records.append((end, "ok", answer if sets else [5, answer], process, node))
+    for second, type_, value, process, node in sorted(records, key=lambda record: record[0]):
+        run.add(second, type_, "read", value, process, node)
+    assert run.verdict.verdict != "invalid"
