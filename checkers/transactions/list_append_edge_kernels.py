@@ -103,7 +103,6 @@ def open_appends(
     length,
     settled,
     position,
-    previous_append,
     fits,
     last_writer,
     committed,
@@ -119,11 +118,13 @@ def open_appends(
     keys = len(length)
     appends = np.zeros(keys, np.int64)
     reads = np.zeros(keys, np.int64)
+    # of each key the transaction that was last to open it: only its first such append counts
+    opened_by = np.full(keys, -1, np.int64)
     for mop in range(len(function)):
-        if function[mop] == APPEND and position[mop] < 0 and settled[key[mop]] and committed[txn[mop]]:
-            earlier = previous_append[mop]
-            if earlier < 0 or position[earlier] >= 0:
-                appends[key[mop]] += 1
+        k = key[mop]
+        if function[mop] == APPEND and position[mop] < 0 and settled[k] and committed[txn[mop]]:
+            appends[k] += opened_by[k] != txn[mop]
+            opened_by[k] = txn[mop]
     for mop in range(len(function)):
         k = key[mop]
         if function[mop] != READ or appends[k] == 0 or not fits[mop] or not status_ok[txn[mop]]:
@@ -147,16 +148,16 @@ def open_appends(
     read = np.empty(read_start[-1], np.int32)
     next_append = append_start[:-1].copy()
     next_read = read_start[:-1].copy()
+    opened_by[:] = -1
     for mop in range(len(function)):
         i = place[key[mop]]
         if i < 0:
             continue
         if function[mop] == APPEND:
-            if position[mop] < 0 and committed[txn[mop]]:
-                earlier = previous_append[mop]
-                if earlier < 0 or position[earlier] >= 0:
-                    append[next_append[i]] = mop
-                    next_append[i] += 1
+            if position[mop] < 0 and committed[txn[mop]] and opened_by[key[mop]] != txn[mop]:
+                append[next_append[i]] = mop
+                next_append[i] += 1
+                opened_by[key[mop]] = txn[mop]
         elif at_end[mop]:
             read[next_read[i]] = mop
             next_read[i] += 1

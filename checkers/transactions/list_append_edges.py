@@ -205,7 +205,6 @@ def _open_appends(
         versions.length,
         versions.usable & versions.agreed,
         versions.position,
-        versions.previous_append,
         versions.fits,
         versions.last_writer,
         versions.committed,

@@ -362,3 +362,14 @@ def test_an_order_of_unread_appends_that_cursor_stability_forces_may_be_a_circle
     verdict = ListAppend().check(History.from_ops(records), CheckOptions(model="cursor-stability"))
     assert verdict.verdict == "invalid"
     assert "G-cursor" in verdict.anomaly_types
+
+
+@pytest.mark.parametrize("itself", [True, False])
+@pytest.mark.parametrize("model", ["read-uncommitted", "snapshot-isolation", "serializable", "strict-serializable"])
+def test_only_the_middle_one_of_three_appends_is_seen(itself: bool, model: str) -> None:
+    three = [A, "y", 1], [A, "y", 2], [A, "y", 3]
+    seen = ["r", "y", [2]]
+    first = [("ok", seen, *three)] if itself else [("ok", *three), ("ok", seen)]
+    verdict = check(one_by_one(*first, ("ok", ["r", "y", []])), model)
+    assert verdict.verdict == "invalid"
+    assert ("future-read" if itself else "G1b") in verdict.anomaly_types
