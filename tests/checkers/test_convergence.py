@@ -247,12 +247,13 @@ def test_replicas_that_merge_in_time_never_diverge(seed: int, sets: bool) -> Non
     chance = random.Random(seed)
     run = Recorder()
     key = None if sets else 5
-    count, reached = chance.randint(1, 4), []
-    for number in range(1, count + 1):
-        outcome = chance.choice(["ok", "info"])
+    outcomes = [chance.choice(["ok", "info"]) for _ in range(chance.randint(1, 4))]
+    count, reached = len(outcomes), []
+    acknowledged = max((number for number, outcome in enumerate(outcomes, 1) if outcome == "ok"), default=0)
+    for number, outcome in enumerate(outcomes, 1):
         run.write(number, key, number, outcome, f="add" if sets else "write")
         begin = number if outcome == "ok" else chance.uniform(number, 40)
-        last = count if outcome == "ok" else begin
+        last = acknowledged if outcome == "ok" else begin
         reached += [(node, chance.uniform(begin, last + 9.9), number) for node in NODES]
     asked_at = sorted(chance.uniform(count + 0.1, chance.choice([12, 60])) for _ in range(chance.randint(2, 9)))
     records = []
