@@ -120,8 +120,9 @@ def _keyed(numbers: ValueColumns, invoked: np.ndarray, reading: np.ndarray, pair
     """Whether values are [key, value]; None where the reads don't agree on it."""
     shape = numbers.shape[invoked]
     if reading.any():
-        with_key = (shape[reading] == PAIR) & (numbers.second[invoked[reading]] == NO_NUMBER)
-        if with_key.any() and not with_key.all():
+        pairs = shape[reading] == PAIR
+        with_key = pairs & (numbers.second[invoked[reading]] == NO_NUMBER)
+        if (pairs.all() or with_key.any()) and not with_key.all():
             return None
         return bool(with_key.any())
     return bool(pairing.any()) and bool((shape[pairing] == KEYED_PAIR).all())

@@ -2,7 +2,8 @@
 
 A queue's dequeue writes *and* answers, so it matters whether its answer is known: that of an `ok` op is; that of a
 call of unknown outcome is `UNKNOWN`, not null, which would be an answer ("empty"). Values are one object's, or, with
-the option `keyed`, [key, value] as Jepsen's independent workloads have them. Cost: one pass, O(n).
+the option `keyed`, [key, value] as Jepsen's independent workloads have them; without it, invocations that can only be
+meant so are refused. Cost: one pass, O(n).
 """
 
 from __future__ import annotations
@@ -25,6 +26,10 @@ class _Unknown:
 
 UNKNOWN: Final = _Unknown()
 """The result of a call that nobody knows the outcome of."""
+ASK_NOTHING = ("read", "dequeue", "pop", "acquire", "release")
+"""Ops that are invoked with null, or with [key, null] where there are keys."""
+TELL_WHAT_THEY_ASK = ("contains", "poll")
+"""Ops that are invoked with [what they ask for, null], or with [key, [that, null]]."""
 
 
 class DataType(Model, Protocol):
@@ -52,6 +57,8 @@ def calls_of(history: History, model: DataType, *, keyed: bool) -> list[Calls]:
             raise HistoryError(f"index {indexes[place]}: the {model.name} knows {', '.join(model.fs)}, not {f!r}")
         if outcome == FAIL:
             continue
+        if not keyed:
+            _refuse_keyed(values[place], indexes[place], f)
         key, argument = _split(values[place], indexes[place], f) if keyed else (None, values[place])
         record = indexes[place if end < 0 else end]
         result: Any = UNKNOWN
@@ -73,7 +80,26 @@ def calls_of(history: History, model: DataType, *, keyed: bool) -> list[Calls]:
     return list(objects.values()) if keyed else [whole] if whole.calls else []
 
 
+def _refuse_keyed(asked: Any, index: int, f: str) -> None:
+    """Raise HistoryError for an invocation that can only be meant as [key, value]: taken as one object's, the answer
+    would be wrong."""
+    value = asked
+    if f in TELL_WHAT_THEY_ASK:
+        value = asked[1] if _is_pair(asked) else None
+    elif f not in ASK_NOTHING:
+        return
+    if _is_pair(value) and value[1] is None:
+        raise HistoryError(
+            f"index {index}: {f} is invoked with {show(asked)}, as if each value were [key, value]: say so with the "
+            "option keyed=yes"
+        )
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, list | tuple) and len(value) == 2
+
+
 def _split(value: Any, index: int, f: str) -> tuple[Any, Any]:
-    if not isinstance(value, list | tuple) or len(value) != 2:
+    if not _is_pair(value):
         raise HistoryError(f"index {index}: the value of {f} must be [key, value], not {show(value)}")
     return value[0], value[1]

@@ -170,16 +170,22 @@ def _keyed(history: History, model: Model, invocations: Sequence[int]) -> bool:
     """Whether values are [key, value]. Reads tell, whose own part is null; the cas where there are none."""
     reads = [place for place in invocations if history.f_names[history.f[place]] in model.read_fs]
     if reads:
-        keyed = [place for place in reads if _is_pair(history.value[place]) and history.value[place][1] is None]
+        pairs = [place for place in reads if _is_pair(history.value[place])]
+        keyed = {place for place in pairs if history.value[place][1] is None}
         if keyed and len(keyed) < len(reads):
-            other = next(place for place in reads if place not in set(keyed))
+            other = next(place for place in reads if place not in keyed)
             raise HistoryError(
                 f"index {history.index[other]}: a read's value must be [key, null] as in index "
-                f"{history.index[keyed[0]]}, not {show(history.value[other])}"
+                f"{history.index[min(keyed)]}, not {show(history.value[other])}"
+            )
+        if len(pairs) == len(reads) and not keyed:
+            raise HistoryError(
+                f"index {history.index[pairs[0]]}: a read is invoked with null or [key, null], not "
+                f"{show(history.value[pairs[0]])}: nobody could tell whether that is a key and a value"
             )
         return bool(keyed)
-    pairs = [place for place in invocations if history.f_names[history.f[place]] == "cas"]
-    return bool(pairs) and all(_is_pair(history.value[place]) and _is_pair(history.value[place][1]) for place in pairs)
+    cas = [place for place in invocations if history.f_names[history.f[place]] == "cas"]
+    return bool(cas) and all(_is_pair(history.value[place]) and _is_pair(history.value[place][1]) for place in cas)
 
 
 def _nodes(history: History, invocations: Sequence[int]) -> frozenset[str]:

@@ -254,15 +254,18 @@ def _codes(history: History) -> np.ndarray | None:
 
 
 def _is_keyed(history: History, reads: Sequence[int], cas: Sequence[int]) -> bool | None:
-    """As `linearizable_calls` tells it; None where values are of both shapes."""
+    """As `linearizable_calls` tells it; None where it would not say."""
     value = history.value
 
     def is_pair(each: Any) -> bool:
         return type(each) in (list, tuple) and len(each) == 2
 
     if reads:
-        keyed = sum(is_pair(value[place]) and value[place][1] is None for place in reads)
-        return None if 0 < keyed < len(reads) else keyed > 0
+        pairs = [value[place] for place in reads if is_pair(value[place])]
+        keyed = sum(each[1] is None for each in pairs)
+        if keyed == len(reads):
+            return True
+        return None if keyed or len(pairs) == len(reads) else False
     return bool(cas) and all(is_pair(value[place]) and is_pair(value[place][1]) for place in cas)
 
 
