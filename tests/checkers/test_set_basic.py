@@ -34,6 +34,13 @@ def test_it_is_as_defined(calls: list[Call]) -> None:
         "stale-read": (acknowledged & shown) - everywhere,
         "garbage-read": shown - {call.argument for call in adds},
         "G1a": (shown & {call.argument for call in adds}) - possible,
+        "future-read": {
+            element
+            for call in calls
+            if call.f == "read" and call.begin > quiet
+            for element in set(call.result) & possible
+            if all(add.begin > call.end for add in adds if add.argument == element and add.outcome != "fail")
+        },
         "duplicate-elements": {element for read in final for element in read if read.count(element) > 1},
     }
     for kind, elements in expected.items():
@@ -49,3 +56,12 @@ def test_what_is_lost_does_not_count_where_reads_may_be_old() -> None:
     records = history(("invoke", 0, "add", 1), ("ok", 0, "add", 1), ("invoke", 1, "read", None), ("ok", 1, "read", []))
     assert SetAtTheEnd().check(records, asked("linearizable")).verdict == "invalid"
     assert SetAtTheEnd().check(records, asked("serializable")).verdict == "valid"
+
+
+def test_what_is_read_before_its_add_began_is_from_the_future() -> None:
+    read = [("invoke", 0, "read", None), ("ok", 0, "read", [1])]
+    add = [("invoke", 1, "add", 1), ("info", 1, "add", 1)]
+    verdict = SetAtTheEnd().check(history(*read, *add), asked("linearizable"))
+    assert (verdict.verdict, verdict.anomaly_counts) == ("invalid", {"future-read": 1})
+    assert verdict.anomalies[0].ops == [1, 2, 3]
+    assert SetAtTheEnd().check(history(read[0], *add, read[1]), asked("linearizable")).verdict == "valid"
