@@ -46,7 +46,7 @@ class Staleness:
         measured = stale_reads(seen) if history.has_invocations else []
         findings = []
         for read, newer, age_ns in measured:
-            if limit_ms and age_ns > limit_ms * 1e6:
+            if limit_ms and age_ns > limit_ms * 1e6 and newer.end_ns > 0:
                 findings.append(_too_stale(read, newer, age_ns, limit_ms))
         ages_ms = np.array([age_ns / 1e6 for _, _, age_ns in measured])
         stats: dict[str, Any] = {"reads": len(seen.reads), "stale_reads": len(measured)}
@@ -57,6 +57,8 @@ class Staleness:
         reasons = []
         if limit_ms and seen.reads and not history.has_invocations:
             reasons.append("the history has no invocations: nothing is known about when a read began")
+        elif limit_ms and seen.reads and not history.time_ns.any():
+            reasons.append("the history does not tell times: how old what reads returned was is not known")
         model = options.model or "strict-serializable"
         return verdict_of(self.name, findings, options, model=model, undecided=reasons, stats=stats)
 

@@ -148,3 +148,28 @@ def test_a_lost_element_is_not_stale_and_lists_of_transactions_are_read() -> Non
     assert Staleness().check(history(*records), asked()).stats["stale_reads"] == 0
     seen_again = [("invoke", 2, "txn", [["r", 1, None]]), ("ok", 2, "txn", [["r", 1, [5]]])]
     assert Staleness().check(history(*records, *seen_again), asked()).stats["stale_reads"] == 1
+
+
+def test_a_limit_can_not_be_judged_without_times() -> None:
+    ops = [op.replace(time_ns=0) for op in made(3, grows=False)]
+    found = Staleness().check(History.from_ops(ops), asked(max_staleness_ms=1))
+    assert (found.verdict, found.anomalies) == ("unknown", [])
+    assert "does not tell times" in found.reasons[0]
+    assert Staleness().check(History.from_ops(ops), asked()).verdict == "valid"
+
+
+def test_an_age_is_not_counted_from_a_moment_that_nobody_recorded() -> None:
+    ops = [
+        {"type": type_, "process": process, "f": f, "value": value, "time": ms * 1_000_000}
+        for type_, process, f, value, ms in (
+            ("invoke", 0, "write", [1, 1], 1),
+            ("ok", 0, "write", [1, 1], 2),
+            ("invoke", 0, "write", [1, 2], 3),
+            ("ok", 0, "write", [1, 2], 0),
+            ("invoke", 1, "read", [1, None], 900),
+            ("ok", 1, "read", [1, 1], 901),
+        )
+    ]
+    assert Staleness().check(History.from_ops(ops), asked(max_staleness_ms=100)).anomalies == []
+    ops[3]["time"] = 4_000_000
+    assert Staleness().check(History.from_ops(ops), asked(max_staleness_ms=100)).verdict == "invalid"
