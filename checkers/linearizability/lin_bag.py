@@ -9,7 +9,7 @@ Own algorithms:
   an order iff, whenever k takes of v had returned, k puts of v had been invoked. Values may repeat, and a dequeue of
   unknown outcome need not have happened. Cost: O(n log n).
 - Some did, and values are unique: besides, at some instant of each such dequeue everything can have been out
-  (`lin_elements`). Where dequeues of unknown outcome could have taken what was in the way, the search decides.
+  (`lin_elements`), but for as many elements as dequeues of unknown outcome can have taken by then.
 
 Source of the second: Bouajjani, Emmi, Enea and Hamza, "On Reducing Linearizability to State Reachability", ICALP 2015
 (bad patterns of collections); Emmi and Enea, "Sound, Complete, and Tractable Linearizability Monitoring for
@@ -128,9 +128,7 @@ class Bag(Collection):
         wrong = elements.wrong
         if wrong is not None:
             return wrong
-        wrong = elements.false_empty()
-        if wrong is not None and elements.unknown and any(each.take is None for each in elements.elements):
-            return None
+        wrong = elements.false_empty_of_bag() if elements.unknown else elements.false_empty()
         return wrong or fits(operations)
 
     def _by_value(self, operations: Sequence[Operation]) -> Judged | None:

@@ -133,6 +133,41 @@ class Elements:
                 return self._says_empty(empty)
         return None
 
+    def false_empty_of_bag(self) -> Judged | None:
+        """The same of a bag in which takes of unknown outcome may have taken what nobody else took.
+
+        Exact: at some instant of it, all that others took can be out, and what else is in by then is not more than the
+        unknown takes that had been invoked.
+        """
+        last = max(max(each.invoked, 0 if each.crashed else each.returned) for each in self.operations)
+        taken, left = np.zeros(last + 3, np.int64), np.zeros(last + 3, np.int64)
+        """Entry p: how many of each kind must have been inside between place p - 1 and place p."""
+        for element in self.elements:
+            begin, end = element.inside
+            if element.take is None:
+                left[begin + 1] += 1
+            elif begin < end:
+                taken[begin + 1] += 1
+                taken[end + 1] -= 1
+        for take in self.unknown:
+            left[take.invoked + 1] -= 1
+        free = np.concatenate([[0], np.cumsum((np.cumsum(taken) == 0) & (np.cumsum(left) <= 0))])
+        for empty in self.empties:
+            if free[empty.returned + 1] == free[empty.invoked + 1]:
+                return self._holds_more(empty)
+        return None
+
+    def _holds_more(self, empty: Operation) -> Judged:
+        before = [each for each in self.elements if each.put.returned < empty.returned]
+        before = [each for each in before if each.inside[1] > empty.invoked]
+        unknown = [each for each in self.unknown if each.invoked < empty.returned]
+        proof = [empty, *(op for each in before for op in (each.put, each.take) if op is not None), *unknown]
+        return broken(
+            self.operations, "false-empty", proof, 0,
+            f" was told that the {self.words.noun} is empty, but at every instant of that time it held something: "
+            f"{len(unknown)} ops of unknown outcome can have taken one element each, and there were more.",
+        )  # fmt: skip
+
     def _says_empty(self, empty: Operation) -> Judged:
         """The elements that one after the other were inside while somebody found nothing."""
         inside = sorted(

@@ -12,6 +12,7 @@ import os
 import random
 import re
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -33,7 +34,7 @@ from checkers.linearizability.linearizable_search import search
 from harness.glossary import ANOMALIES
 from tests.checkers import lin_types
 from tests.checkers.histories import asked
-from tests.checkers.lin_oracle import Done, Type, corrupted, execution, history_of, linearizable, only
+from tests.checkers.lin_oracle import NEVER, Done, Type, corrupted, execution, history_of, linearizable, only
 
 EXAMPLES = int(os.environ.get("FAULTLINE_EXAMPLES", "600"))
 thorough = settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
@@ -107,3 +108,24 @@ def test_agrees_with_the_definition(name: str, seed: int) -> None:
     for each in calls_of(recorded, case.model, keyed=False):
         searched = search(case.model, each.operations, Budget.of(20, 500))
         assert searched.linearizable == expected, calls
+
+
+@pytest.mark.parametrize("left, verdict", [(2, "valid"), (3, "invalid")])
+def test_what_unknown_dequeues_can_have_taken_needs_no_search(left: int, verdict: str) -> None:
+    """Two dequeues of unknown outcome explain that two elements of 400 were gone when the queue said it is empty."""
+    calls: list[Done] = []
+
+    def add(f: str, argument: Any, result: Any, outcome: str = "ok") -> None:
+        place = 2 * len(calls)
+        process = len(calls) if outcome == "info" else 1000
+        calls.append(Done(f, argument, process, place, place + 1 if outcome == "ok" else NEVER, outcome, result))
+
+    for _ in range(2):
+        add("dequeue", None, None, "info")
+    for number in range(400):
+        add("enqueue", number, number)
+        if number >= left:
+            add("dequeue", None, number)
+    add("dequeue", None, None)
+    found = LinearizableType(lambda options: Bag()).check(history_of(calls), asked())
+    assert (found.verdict, found.stats["objects_searched"]) == (verdict, 0)
