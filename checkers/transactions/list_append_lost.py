@@ -156,9 +156,10 @@ def _newest_shown(
                 newest[mop] = NOBODY  # its own, which it appended after this read: a future-read
                 for place in range(start[k], start[k] + length):
                     other = writer[place]
-                    if other != NOBODY and txn[other] != txn[mop] and status[txn[other]] != FAIL:
-                        if newest[mop] == NOBODY or began[txn[other]] > began[txn[newest[mop]]]:
-                            newest[mop] = other
+                    if other == NOBODY or txn[other] == txn[mop] or status[txn[other]] == FAIL:
+                        continue
+                    if newest[mop] == NOBODY or began[txn[other]] > began[txn[newest[mop]]]:
+                        newest[mop] = other
                 if newest[mop] == NOBODY:
                     continue
             best[k] = max(best[k], min(began[txn[mop]], began[txn[newest[mop]]]))
