@@ -140,11 +140,40 @@ def refine(first, target, kind, allowed, within, ranked, room):
 
 
 @kernel
-def refine_around(first, target, kind, allowed, within, inner, groups, room):
+def edges_around(first, target, kind, allowed, within, inner):
+    """(source, target, kind): the allowed edges inside of components of `within` that no known group holds.
+
+    inner: int32[nodes], the group that each node is in, -1 for none.
+    """
+    highest = _highest(allowed)
+    out_source = np.empty(len(target), np.int32)
+    out_target = np.empty(len(target), np.int32)
+    out_kind = np.empty(len(target), np.int8)
+    edges = 0
+    for node in range(len(within)):
+        if within[node] < 0:
+            continue
+        group = inner[node]
+        for edge in range(first[node], first[node + 1]):
+            how = kind[edge]
+            if not (allowed >> how) & 1:
+                if highest < how < SELF:
+                    break
+                continue
+            other = target[edge]
+            if (group >= 0 and inner[other] == group) or within[other] != within[node]:
+                continue
+            out_source[edges], out_target[edges], out_kind[edges] = node, other, how
+            edges += 1
+    return out_source[:edges], out_target[:edges], out_kind[:edges]
+
+
+@kernel
+def refine_around(source, target, kind, allowed, within, inner, groups, room):
     """(label, count) of `refine`, where some nodes are known to be in one component.
 
-    inner: int32[nodes], which of `groups` known groups a node is in, -1 for none; each holds several nodes, of one
-    component. Only edges between groups and other nodes matter then: in a giant knot they are few.
+    source, target, kind: see `edges_around`. inner: int32[nodes], which of `groups` known groups a node is in, -1 for
+    none; each holds several nodes, of one component. In a giant knot few edges lead from group to group.
     """
     nodes = len(within)
     small = np.full(nodes, -1, np.int32)
@@ -156,46 +185,24 @@ def refine_around(first, target, kind, allowed, within, inner, groups, room):
             else:
                 small[node] = count
                 count += 1
-    highest = _highest(allowed)
     row = np.zeros(count + 1, np.int64)
-    most = 1024
-    source = np.empty(most, np.int32)
-    targets = np.empty(most, np.int32)
+    kept = np.empty(len(source), np.int32)
     edges = 0
-    for node in range(nodes):
+    for edge in range(len(source)):
+        node, other = source[edge], target[edge]
         own = small[node]
-        if own < 0:
-            continue
-        for edge in range(first[node], first[node + 1]):
-            how = kind[edge]
-            if not (allowed >> how) & 1:
-                if highest < how < SELF:
-                    break
-                continue
-            other = target[edge]
-            to = small[other]
-            if to == own or within[other] != within[node]:
-                continue
-            if edges == most:
-                grown_source = np.empty(2 * most, np.int32)
-                grown_targets = np.empty(2 * most, np.int32)
-                for i in range(most):
-                    grown_source[i] = source[i]
-                    grown_targets[i] = targets[i]
-                source = grown_source
-                targets = grown_targets
-                most *= 2
-            source[edges] = own
-            targets[edges] = to
+        if (allowed >> kind[edge]) & 1 and own >= 0 and within[node] == within[other] and own != small[other]:
             row[own + 1] += 1
+            kept[edges] = edge
             edges += 1
     for own in range(count):
         row[own + 1] += row[own]
     fill = row[:-1].copy()
     to = np.empty(edges, np.int32)
-    for i in range(edges):
-        to[fill[source[i]]] = targets[i]
-        fill[source[i]] += 1
+    for edge in kept[:edges]:
+        own = small[source[edge]]
+        to[fill[own]] = small[target[edge]]
+        fill[own] += 1
     label, found, _ = _refine(row, to, np.zeros(edges, np.int8), 1, np.zeros(count, np.int32), False, room)
     for group in range(groups):
         if label[group] < 0:
@@ -285,11 +292,11 @@ def inner_edges(source, target, kind, label, new_number, nodes):
 
 @kernel
 def split_graph(first, target, kind, txns, beyond):
-    """Starts (0..t-1), commits (t..2t-1) and virtual nodes (from 2t on): (first, source, target, kind, edge).
+    """Starts (0..t-1), commits (t..2t-1) and virtual nodes (from 2t on): (first, source, target, kind, edge, rw).
 
     rw edges leave starts, all others leave commits. rw edges lead to commits, and so do edges of the kinds in `beyond`
     (as bits); all others lead to starts. `edge`: the place of each edge in the graph given, -1 for a transaction's way
-    from its start to its commit.
+    from its start to its commit. rw: int64[r], the places of the rw edges.
     """
     nodes = len(first) - 1
     against = 0
@@ -302,6 +309,7 @@ def split_graph(first, target, kind, txns, beyond):
     out_target = np.empty(count, np.int32)
     out_kind = np.empty(count, np.int8)
     out_edge = np.empty(count, np.int32)
+    rw = np.empty(against, np.int64)
     start, commit = 0, txns + against
     for node in range(nodes):
         if node < txns:
@@ -314,6 +322,7 @@ def split_graph(first, target, kind, txns, beyond):
             to_commit = target[edge] >= txns or how in (RW, PASS) or (beyond >> how) & 1
             if node < txns and how == RW:
                 at, begin = start, node
+                rw[start - node - 1] = start
                 start += 1
             else:
                 at, begin = commit, node + txns
@@ -323,7 +332,7 @@ def split_graph(first, target, kind, txns, beyond):
             out_kind[at] = how
             out_edge[at] = edge
     row[nodes + txns] = commit
-    return row, out_source, out_target, out_kind, out_edge
+    return row, out_source, out_target, out_kind, out_edge, rw
 
 
 @kernel

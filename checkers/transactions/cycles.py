@@ -33,6 +33,7 @@ from checkers.transactions.cycle_kernels import (
     SELF,
     candidates,
     cycles_of,
+    edges_around,
     edges_of_kinds,
     refine,
     refine_around,
@@ -95,7 +96,7 @@ class CycleSearch:
 class _Rows:
     """Edges as rows for the kernels; `edge`: their places in the knots, -1 for a way from start to commit.
 
-    of: the edges of each of the kinds ww, wr and rw.
+    of: the edges of each of the kinds ww, wr and rw; in a graph of starts and commits only those of rw.
     """
 
     first: np.ndarray
@@ -170,8 +171,8 @@ class _Finder:
         every = np.arange(len(knots.source), dtype=np.int32)
         of = edges_of_kinds(knots.kind)
         self._flat = _Rows(knots.first, knots.source, knots.target, knots.kind, every, knots.txns, of)
-        first, source, target, kind, edge = split_graph(knots.first, knots.target, knots.kind, knots.txns, 0)
-        self._split = _Rows(first, source, target, kind, edge, 2 * knots.txns, edges_of_kinds(kind))
+        first, source, target, kind, edge, rw = split_graph(knots.first, knots.target, knots.kind, knots.txns, 0)
+        self._split = _Rows(first, source, target, kind, edge, 2 * knots.txns, (rw[:0], rw[:0], rw))
         self._pairs = find_pairs(knots, timing)
         self._done = {kind: np.zeros(knots.nodes, bool) for kind in range(len(NAMES))}
         """By kind, what is not looked at any more: a weaker type of it was found there."""
@@ -214,13 +215,10 @@ class _Finder:
             starts, commits = lenient[0].label[:t], lenient[0].label[t:]
             inner = commits.copy()
             inner[:t] = np.where(commits[:t] >= 0, commits[:t], starts)
-            known = _Part(0, inner, lenient[0].count)
-            for strength in strengths[:-1]:
-                known = whole[strength] = self._around(self._flat, _ALL | _ORDERS[strength], knots.label, known, room)
-            known = lenient[0]
-            for strength in strengths[1:]:
-                allowed = _ALL | _ORDERS[strength] | 1 << SELF
-                known = lenient[strength] = self._around(self._split, allowed, halves(whole[strength]), known, room)
+            everywhere = dict.fromkeys(strengths[:-1], knots.label)
+            whole |= self._around(self._flat, 0, everywhere, _Part(0, inner, lenient[0].count), room)
+            halved_by = {strength: halves(whole[strength]) for strength in strengths[1:]}
+            lenient |= self._around(self._split, 1 << SELF, halved_by, lenient[0], room)
         else:
             within = whole[strengths[-1]]
             for strength in reversed(strengths[:-1]):
@@ -251,11 +249,20 @@ class _Finder:
         return _Part(allowed, label, count)
 
     @staticmethod
-    def _around(rows: _Rows, allowed: int, within: np.ndarray, known: _Part, room: np.ndarray) -> _Part:
-        label, count = refine_around(
-            rows.first, rows.target, rows.kind, allowed, within, known.label, known.count, room
-        )
-        return _Part(allowed, label, count)
+    def _around(
+        rows: _Rows, further: int, within: dict[int, np.ndarray], known: _Part, room: np.ndarray
+    ) -> dict[int, _Part]:
+        """Components around known ones, by strength, from the weakest in `within` up. further: more kinds of edges."""
+        parts: dict[int, _Part] = {}
+        if not within:
+            return parts
+        allowed = {strength: _ALL | _ORDERS[strength] | further for strength in within}
+        strongest = max(within)
+        ends = edges_around(rows.first, rows.target, rows.kind, allowed[strongest], within[strongest], known.label)
+        for strength, inside in within.items():
+            label, count = refine_around(*ends, allowed[strength], inside, known.label, known.count, room)
+            known = parts[strength] = _Part(allowed[strength], label, count)
+        return parts
 
     # --- one kind after the other
 

@@ -40,6 +40,10 @@ READ_YOUR_WRITES, MONOTONIC_READS, MONOTONIC_WRITES, WRITES_FOLLOW_READS = range
 TYPES = ("read-your-writes", "monotonic-reads", "monotonic-writes", "writes-follow-reads")
 COMPARED_MAX = 1_000_000
 """How many pairs of an append and a read are compared for one session and key whose reads contradict each other."""
+ROOM_AT_FIRST = 2**14
+"""Places of a hash table of clients and keys: half of it is what a history of 10,000 transactions needs, and to grow
+costs as much as to fill.
+"""
 UNSEEN = 2**31 - 1
 WROTE, WROTE_MOP, SAW, SAW_MOP = range(4)
 """The place of an append that no list shows, behind all that some list does."""
@@ -173,7 +177,7 @@ def _breaks(
                 known = place - start[k] + 1
             certain[place] = known
     # a row for each client and key: how far it wrote and saw, and by which micro-ops; found by a hash table that grows
-    size = 1024
+    size = ROOM_AT_FIRST
     row_of = np.full(size, -1, np.int32)
     name = np.empty(size // 2, np.int64)
     state = np.empty((size // 2, 4), np.int32)

@@ -106,9 +106,8 @@ def overtaken_updates(columns: TxnColumns, txn: np.ndarray, versions: Versions, 
         txn,
         columns.status == OK,
     )
-    cases = [Overtaken(int(read), int(append), int(between)) for read, append, between in rows]
-    shown = [_overtaken_anomaly(columns, txn, versions, case) for case in cases[:limit]]
-    return Found(CURSOR, len(cases), shown, {CURSOR} if cases else set())
+    shown = [_overtaken_anomaly(columns, txn, versions, Overtaken(*map(int, row))) for row in rows[:limit]]
+    return Found(CURSOR, len(rows), shown, {CURSOR} if rows else set())
 
 
 def stale_reads(columns: TxnColumns, txn: np.ndarray, versions: Versions, limit: int) -> Found:
@@ -130,9 +129,8 @@ def stale_reads(columns: TxnColumns, txn: np.ndarray, versions: Versions, limit:
         columns.began,
         columns.completed,
     )
-    cases = [(int(read), int(append)) for read, append in rows]
-    shown = [_stale_anomaly(columns, txn, read, append) for read, append in cases[:limit]]
-    return Found(STALE, len(cases), shown, {STALE} if cases else set())
+    shown = [_stale_anomaly(columns, txn, int(read), int(append)) for read, append in rows[:limit]]
+    return Found(STALE, len(rows), shown, {STALE} if rows else set())
 
 
 @kernel

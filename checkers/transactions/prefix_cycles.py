@@ -44,15 +44,13 @@ def find_prefix_cycles(knots: Knots, strength: int, limit: int) -> list[PrefixCy
     knots: with wr edges where there are ww edges too (`Knots.with_reads`): only who reads may go on by rw.
     """
     t = knots.txns
-    first, source, target, kind, edge = split_graph(knots.first, knots.target, knots.kind, t, 1 << WW)
+    first, source, target, kind, edge, rw = split_graph(knots.first, knots.target, knots.kind, t, 1 << WW)
     allowed = 1 << WW | 1 << WR | 1 << RW | 1 << PASS | 1 << SELF | _ORDERS[strength]
     within = np.concatenate((knots.label[:t], knots.label))
     label, count, _ = refine(first, target, kind, allowed, within, False, room_to_refine(len(within)))
     if not count:
         return []
-    edges, bounds, component = candidates(
-        np.flatnonzero(kind == RW), source, target, label, count, np.zeros(count, bool)
-    )
+    edges, bounds, component = candidates(rw, source, target, label, count, np.zeros(count, bool))
     found: dict[str, tuple[int, list[Cycle]]] = {}
     broken = np.zeros(count, bool)
     for several in (False, True):

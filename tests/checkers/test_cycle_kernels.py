@@ -12,6 +12,7 @@ from checkers.transactions.cycle_kernels import (
     LONG_ROW,
     SELF,
     SHORT_ROW,
+    edges_around,
     edges_of_kinds,
     find_mutual,
     inner_edges,
@@ -72,12 +73,13 @@ def test_components_are_what_reaches_each_other(edges: list[Edge], allowed: int,
     st.floats(0.5, 3.0),
     st.integers(0, 2 ** (SELF + 1) - 1),
     st.integers(0, 2 ** (SELF + 1) - 1),
+    st.integers(0, 2 ** (SELF + 1) - 1),
     st.integers(0, 2**32 - 1),
 )
 def test_known_parts_of_components_change_nothing(
-    nodes: int, edges_each: float, allowed: int, fewer: int, seed: int
+    nodes: int, edges_each: float, allowed: int, fewer: int, more: int, seed: int
 ) -> None:
-    """Also where there are more edges between the parts than room was made for at first (1,024)."""
+    """Also where they are found in steps, with further kinds in each, and only some components are looked into."""
     chance = np.random.default_rng(seed)
     count = int(nodes * edges_each)
     source, target = chance.integers(0, nodes, count), chance.integers(0, nodes, count)
@@ -87,11 +89,14 @@ def test_known_parts_of_components_change_nothing(
     within = chance.choice([-1, 0, 0, 0, 1], nodes).astype(np.int32)
     room = room_to_refine(nodes)
     known, groups, _ = refine(first, targets, kinds, allowed & fewer, within, False, room)
-    label, components, _ = refine(first, targets, kinds, allowed, within, False, room)
-    around, found = refine_around(first, targets, kinds, allowed, within, known, groups, room)
-    assert found == components
-    assert len(set(zip(label.tolist(), around.tolist(), strict=True))) == components + bool(np.any(label < 0))
-    assert np.array_equal(label < 0, around < 0)
+    ends = edges_around(first, targets, kinds, allowed, within, known)
+    largest, _, _ = refine(first, targets, kinds, allowed, within, False, room)
+    for some, inside in ((allowed & (fewer | more), largest), (allowed, within)):
+        label, components, _ = refine(first, targets, kinds, some, inside, False, room)
+        known, groups = refine_around(*ends, some, inside, known, groups, room)
+        assert groups == components
+        assert len(set(zip(label.tolist(), known.tolist(), strict=True))) == components + bool(np.any(label < 0))
+        assert np.array_equal(label < 0, known < 0)
 
 
 @settings(max_examples=EXAMPLES, deadline=None, database=None)

@@ -58,6 +58,20 @@ def test_each_guarantee_by_its_simplest_case(guarantee: str) -> None:
         assert ListAppend().check(History.from_ops(ops), CheckOptions(model=model)).verdict == "valid", model
 
 
+def test_a_session_remembers_more_keys_than_there_is_room_for_at_first() -> None:
+    keys = list_append_sessions.ROOM_AT_FIRST // 2 + 100
+    written = [(0, [[A, key, 1]]) for key in range(keys)]
+    seen = [(0, [["r", key, [] if key in (0, keys // 2, keys - 1) else [1]]]) for key in range(keys)]
+    shown = [(1, [["r", key, [1]]]) for key in (0, keys // 2, keys - 1)]
+    verdict = ListAppend().check(History.from_ops(in_sessions(*written, *seen, *shown)), CheckOptions())
+    assert verdict.anomaly_counts["read-your-writes"] == 3
+    assert {anomaly.key for anomaly in verdict.anomalies if anomaly.type == "read-your-writes"} == {
+        0,
+        keys // 2,
+        keys - 1,
+    }
+
+
 def test_another_client_is_promised_nothing() -> None:
     for ops in CASES.values():
         renamed = [{**op, "process": 100 + i // 2} for i, op in enumerate(ops)]
