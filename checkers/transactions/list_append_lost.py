@@ -61,8 +61,6 @@ def find(columns: TxnColumns, txn: np.ndarray, versions: Versions) -> Iterator[L
     newest, best = _newest_shown(
         versions.start,
         versions.writer,
-        versions.position,
-        versions.previous_append,
         versions.usable,
         versions.fits,
         columns.function,
@@ -123,11 +121,9 @@ def _newest_of_odd(columns: TxnColumns, txn: np.ndarray, versions: Versions, rea
 
 
 @kernel
-def _newest_shown(
-    start, writer, position, previous_append, usable, fits, function, key, list_start, txn, status, began
-):
+def _newest_shown(start, writer, usable, fits, function, key, list_start, txn, status, began):
     """(newest, best). newest: for each read that fits its key's order, the append of another's, not rolled back, that
-    it shows (before any own one) and whose transaction began last. best: for each key the latest place at which both a
+    it shows and whose transaction began last. best: for each key the latest place at which both a
     read and what it shows may have begun.
     """
     top = np.full(len(writer), -1, np.int64)
@@ -145,15 +141,10 @@ def _newest_shown(
         if function[mop] != READ or not fits[mop] or not usable[k]:
             continue
         length = list_start[mop + 1] - list_start[mop]
-        own = previous_append[mop]
-        while own >= 0:
-            if position[own] >= 0:
-                length = min(length, position[own])
-            own = previous_append[own]
         if length > 0 and top[start[k] + length - 1] >= 0:
             newest[mop] = top[start[k] + length - 1]
             if txn[newest[mop]] == txn[mop]:
-                newest[mop] = NOBODY  # its own, which it appended after this read: a future-read
+                newest[mop] = NOBODY
                 for place in range(start[k], start[k] + length):
                     other = writer[place]
                     if other == NOBODY or txn[other] == txn[mop] or status[txn[other]] == FAIL:

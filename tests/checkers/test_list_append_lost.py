@@ -82,6 +82,11 @@ def test_nor_does_one_that_the_reader_appends_only_afterwards() -> None:
     assert others.anomaly_counts["lost-write"] == 1
 
 
+def test_what_others_appended_behind_the_readers_own_append_is_not_overlooked() -> None:
+    verdict = check(LOST[0], ("ok", [A, "x", 3]), ("ok", [A, "x", 2], ["r", "x", [2, 3]]))
+    assert verdict.anomaly_counts["lost-write"] == 1
+
+
 def lost_by_definition(ops: list[dict[str, Any]]) -> set[tuple[Any, Any]]:
     """(key, value) of every lost append: the docstring of `checkers.transactions.list_append_lost`, read literally."""
     begins: dict[Any, int] = {}
