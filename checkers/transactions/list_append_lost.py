@@ -123,8 +123,8 @@ def _newest_of_odd(columns: TxnColumns, txn: np.ndarray, versions: Versions, rea
 @kernel
 def _newest_shown(start, writer, usable, fits, function, key, list_start, txn, status, began):
     """(newest, best). newest: for each read that fits its key's order, the append of another's, not rolled back, that
-    it shows and whose transaction began last. best: for each key the latest place at which both a
-    read and what it shows may have begun.
+    it shows and whose transaction began last. best: for each key the latest place at which both a read and what it
+    shows may have begun.
     """
     top = np.full(len(writer), -1, np.int64)
     for k in range(len(usable)):
