@@ -12,6 +12,7 @@
 - `token-not-growing`: a lock was granted after another grant had been told, with a token that is not larger.
 - `lost-update`: two updates rest on the same value, put there once, so one of them is gone: what a lock without
   fencing leads to when its holder stalls longer than its lease (Kleppmann, "How to do distributed locking", 2016).
+  Premise: no update of unknown outcome puts an earlier value back, as with values that only grow.
 - `fencing-broken`: an update was accepted with a token smaller than one whose update had been told before.
 - `garbage-read`: an update found what nobody put there.
 
