@@ -45,7 +45,8 @@ ROOM_AT_FIRST = 2**14
 costs as much as to fill.
 """
 UNSEEN = 2**31 - 1
-WROTE, WROTE_MOP, SAW, SAW_MOP = range(4)
+STATES = 6
+WROTE, WROTE_MOP, SAW, SAW_MOP, KNEW, KNEW_MOP = range(STATES)
 """The place of an append that no list shows, behind all that some list does."""
 
 
@@ -176,11 +177,12 @@ def _breaks(
             if mop != NOBODY and committed[txn[mop]]:
                 known = place - start[k] + 1
             certain[place] = known
-    # a row for each client and key: how far it wrote and saw, and by which micro-ops; found by a hash table that grows
+    # a row for each client and key: how far it wrote, saw, and had seen before this transaction, and by which
+    # micro-ops; found by a hash table that grows
     size = ROOM_AT_FIRST
     row_of = np.full(size, -1, np.int32)
     name = np.empty(size // 2, np.int64)
-    state = np.empty((size // 2, 4), np.int32)
+    state = np.empty((size // 2, STATES), np.int32)
     widest = 0
     for t in range(len(committed)):
         widest = max(widest, mop_start[t + 1] - mop_start[t])
@@ -196,10 +198,10 @@ def _breaks(
                 size *= 2
             row_of = np.full(size, -1, np.int32)
             grown_name = np.empty(size // 2, np.int64)
-            grown_state = np.empty((size // 2, 4), np.int32)
+            grown_state = np.empty((size // 2, STATES), np.int32)
             for old in range(used):
                 grown_name[old] = name[old]
-                for i in range(4):
+                for i in range(STATES):
                     grown_state[old, i] = state[old, i]
                 at = _place(name[old], size)
                 while row_of[at] >= 0:
@@ -219,7 +221,7 @@ def _breaks(
                 row_of[at] = used
                 name[used] = wanted
                 state[used, WROTE] = state[used, WROTE_MOP] = state[used, SAW_MOP] = -1
-                state[used, SAW] = 0
+                state[used, SAW] = state[used, KNEW] = 0
                 used += 1
             own = rows[mop - begin] = row_of[at]
             if function[mop] == APPEND:
@@ -228,9 +230,9 @@ def _breaks(
                     found[0, count], found[1, count] = MONOTONIC_WRITES, state[own, WROTE_MOP]
                     found[2, count], found[3, count] = mop, state[own, WROTE_MOP]
                     count += 1
-                if place >= 0 and state[own, SAW] - 1 > place and txn[state[own, SAW_MOP]] != t:
-                    found[0, count], found[1, count] = WRITES_FOLLOW_READS, state[own, SAW_MOP]
-                    found[2, count], found[3, count] = mop, writer[start[k] + state[own, SAW] - 1]
+                if place >= 0 and state[own, KNEW] - 1 > place:
+                    found[0, count], found[1, count] = WRITES_FOLLOW_READS, state[own, KNEW_MOP]
+                    found[2, count], found[3, count] = mop, writer[start[k] + state[own, KNEW] - 1]
                     count += 1
             elif function[mop] == READ and status[t] == OK and fits[mop]:
                 seen = list_start[mop + 1] - list_start[mop]
@@ -247,9 +249,12 @@ def _breaks(
                     state[own, SAW_MOP] = mop
         for mop in range(begin, end):
             k = key[mop]
-            if status[t] != OK or function[mop] != APPEND or not settled[k]:
+            if status[t] != OK or not settled[k]:
                 continue
             own = rows[mop - begin]
+            if function[mop] == READ:
+                state[own, KNEW], state[own, KNEW_MOP] = state[own, SAW], state[own, SAW_MOP]
+                continue
             place = position[mop] if position[mop] >= 0 else UNSEEN
             if place > state[own, WROTE]:
                 state[own, WROTE] = place

@@ -72,6 +72,16 @@ def test_a_session_remembers_more_keys_than_there_is_room_for_at_first() -> None
     }
 
 
+def test_what_a_client_sees_within_a_transaction_hides_nothing_that_it_saw_before() -> None:
+    """Its append came out behind what it had read earlier, and it read even more in the transaction that appended."""
+    ops = in_sessions(
+        (0, [["r", "x", [2, 3]]]), (0, [[A, "x", 1], ["r", "x", [2, 3, 1]], [A, "x", 2]]), (0, [[A, "x", 3]])
+    )
+    verdict = ListAppend().check(History.from_ops(ops), CheckOptions())
+    told = [a.sentence for a in verdict.anomalies if a.type == "writes-follow-reads"]
+    assert len(told) == 2 and "appended 2 to x after T1 (op 1) of the same client had read x = [2 3], but" in told[0]
+
+
 def test_another_client_is_promised_nothing() -> None:
     for ops in CASES.values():
         renamed = [{**op, "process": 100 + i // 2} for i, op in enumerate(ops)]
