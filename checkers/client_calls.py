@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from checkers.values import show
+from checkers.values import is_pair, show
 from harness.history import INFO, INVOKE, OK, History, HistoryError
 
 NEVER = 2**62
@@ -106,7 +106,7 @@ def refuse_others(history: History, fs: Collection[str]) -> None:
 
 def pair_of(value: Any, index: int, expected: str) -> tuple[Any, Any]:
     """The two parts of a value `[a, b]`. expected: its shape, for the message. Raises HistoryError."""
-    if not isinstance(value, list | tuple) or len(value) != 2:
+    if not is_pair(value):
         raise HistoryError(f"index {index}: expected {expected}, got {show(value)}")
     return value[0], value[1]
 

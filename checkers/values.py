@@ -45,6 +45,11 @@ def thaw(value: Any) -> Any:
     return value
 
 
+def is_pair(value: Any) -> bool:
+    """Whether a value is a list of two: [key, value], or [old, new]."""
+    return isinstance(value, list | tuple) and len(value) == 2
+
+
 def show(value: Any, limit: int = 60) -> str:
     """A value as a reader sees it in a sentence; nothing is shown as null."""
     value = thaw(value)

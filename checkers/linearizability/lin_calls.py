@@ -15,7 +15,7 @@ import numpy as np
 
 from checkers.linearizability.linearizable_calls import Call, Calls
 from checkers.linearizability.linearizable_model import NEVER, Action, Model
-from checkers.values import freeze, show
+from checkers.values import freeze, is_pair, show
 from harness.history import FAIL, INFO, INVOKE, OK, History, HistoryError
 
 
@@ -85,21 +85,17 @@ def _refuse_keyed(asked: Any, index: int, f: str) -> None:
     would be wrong."""
     value = asked
     if f in TELL_WHAT_THEY_ASK:
-        value = asked[1] if _is_pair(asked) else None
+        value = asked[1] if is_pair(asked) else None
     elif f not in ASK_NOTHING:
         return
-    if _is_pair(value) and value[1] is None:
+    if is_pair(value) and value[1] is None:
         raise HistoryError(
             f"index {index}: {f} is invoked with {show(asked)}, as if each value were [key, value]: say so with the "
             "option keyed=yes"
         )
 
 
-def _is_pair(value: Any) -> bool:
-    return isinstance(value, list | tuple) and len(value) == 2
-
-
 def _split(value: Any, index: int, f: str) -> tuple[Any, Any]:
-    if not _is_pair(value):
+    if not is_pair(value):
         raise HistoryError(f"index {index}: the value of {f} must be [key, value], not {show(value)}")
     return value[0], value[1]

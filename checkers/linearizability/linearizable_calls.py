@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from checkers.linearizability.linearizable_model import NEVER, Action, Model, Operation
-from checkers.values import freeze, show
+from checkers.values import freeze, is_pair, show
 from harness.history import FAIL, INFO, INVOKE, OK, TYPES, History, HistoryError
 
 
@@ -161,8 +161,8 @@ def contradicts(argument: Any, told: Any) -> bool:
     """
     if told is None or told is argument or told == argument:
         return False
-    if _is_pair(argument):
-        return _is_pair(told) and list(argument) != list(told)
+    if is_pair(argument):
+        return is_pair(told) and list(argument) != list(told)
     return argument is None or type(told) is type(argument)
 
 
@@ -170,7 +170,7 @@ def _keyed(history: History, model: Model, invocations: Sequence[int]) -> bool:
     """Whether values are [key, value]. Reads tell, whose own part is null; the cas where there are none."""
     reads = [place for place in invocations if history.f_names[history.f[place]] in model.read_fs]
     if reads:
-        pairs = [place for place in reads if _is_pair(history.value[place])]
+        pairs = [place for place in reads if is_pair(history.value[place])]
         keyed = {place for place in pairs if history.value[place][1] is None}
         if keyed and len(keyed) < len(reads):
             other = next(place for place in reads if place not in keyed)
@@ -185,7 +185,7 @@ def _keyed(history: History, model: Model, invocations: Sequence[int]) -> bool:
             )
         return bool(keyed)
     cas = [place for place in invocations if history.f_names[history.f[place]] == "cas"]
-    return bool(cas) and all(_is_pair(history.value[place]) and _is_pair(history.value[place][1]) for place in cas)
+    return bool(cas) and all(is_pair(history.value[place]) and is_pair(history.value[place][1]) for place in cas)
 
 
 def _nodes(history: History, invocations: Sequence[int]) -> frozenset[str]:
@@ -193,16 +193,12 @@ def _nodes(history: History, invocations: Sequence[int]) -> frozenset[str]:
     return frozenset() if None in nodes else frozenset(node for node in nodes if node is not None)
 
 
-def _is_pair(value: Any) -> bool:
-    return isinstance(value, list | tuple) and len(value) == 2
-
-
 def _split(value: Any, keyed: bool, index: int, f: str) -> tuple[Any, Any]:
     if not keyed:
         return None, value
     if value is None:
         return None, None
-    if not _is_pair(value):
+    if not is_pair(value):
         raise HistoryError(f"index {index}: the value of {f} must be [key, value], not {show(value)}")
     return value[0], value[1]
 

@@ -18,7 +18,7 @@ import numpy as np
 from checkers.linearizability.call_columns import calls_of
 from checkers.linearizability.linearizable_calls import contradicts
 from checkers.linearizability.linearizable_model import NEVER
-from checkers.values import freeze
+from checkers.values import freeze, is_pair
 from harness.compiled import kernel, kernel_part
 from harness.history import INFO, INVOKE, OK, History
 from harness.value_columns import NIL, NO_NUMBER, PAIR, ValueColumns
@@ -256,9 +256,6 @@ def _codes(history: History) -> np.ndarray | None:
 def _is_keyed(history: History, reads: Sequence[int], cas: Sequence[int]) -> bool | None:
     """As `linearizable_calls` tells it; None where it would not say."""
     value = history.value
-
-    def is_pair(each: Any) -> bool:
-        return type(each) in (list, tuple) and len(each) == 2
 
     if reads:
         pairs = [value[place] for place in reads if is_pair(value[place])]

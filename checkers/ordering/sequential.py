@@ -29,7 +29,7 @@ from checkers.findings import ALWAYS, Finding, verdict_of
 from checkers.linearizability.linearizable import Linearizable
 from checkers.linearizability.linearizable_calls import contradicts
 from checkers.ordering.session_ops import INITIAL, ByChain, Clocks, SessionOp, SessionOps, session_ops
-from checkers.values import freeze, show
+from checkers.values import freeze, is_pair, show
 from harness.checker import CheckOptions
 from harness.compiled import working_time
 from harness.history import FAIL, OK, History, HistoryError
@@ -257,7 +257,7 @@ def _some_order(found: SessionOps, edges: list[tuple[int, int]], deadline: float
 def parsed_ops(calls: Sequence[ClientCall]) -> tuple[list[SessionOp], list[SessionOp]]:
     """(ok ops and writes of unknown outcome, failed writes). Raises HistoryError for a value of another shape."""
     depth = max((len(call.result[1]) for call in calls if is_composite(call)), default=0)
-    keyed = any(_is_pair(call.argument) for call in calls if call.f in ("read", "read-init"))
+    keyed = any(is_pair(call.argument) for call in calls if call.f in ("read", "read-init"))
     keyed = keyed or (not any(call.f in ("read", "read-init") for call in calls) and _all_pairs(calls))
     zero_is_none = any(call.f == "read-init" for call in calls)
     ops: list[SessionOp] = []
@@ -272,15 +272,11 @@ def parsed_ops(calls: Sequence[ClientCall]) -> tuple[list[SessionOp], list[Sessi
 
 def is_composite(call: ClientCall) -> bool:
     """Whether it is one of Jepsen's reads of several subkeys."""
-    return call.ok and call.f == "read" and _is_pair(call.result) and isinstance(call.result[1], list | tuple)
-
-
-def _is_pair(value: Any) -> bool:
-    return isinstance(value, list | tuple) and len(value) == 2
+    return call.ok and call.f == "read" and is_pair(call.result) and isinstance(call.result[1], list | tuple)
 
 
 def _all_pairs(calls: Sequence[ClientCall]) -> bool:
-    return all(_is_pair(call.argument) and (call.f != "cas" or _is_pair(call.argument[1])) for call in calls)
+    return all(is_pair(call.argument) and (call.f != "cas" or is_pair(call.argument[1])) for call in calls)
 
 
 def _composite(call: ClientCall, depth: int) -> list[SessionOp]:
@@ -303,7 +299,7 @@ def _single(call: ClientCall, keyed: bool, zero_is_none: bool) -> SessionOp:
     def split(value: Any, index: int) -> tuple[Hashable, Any]:
         if not keyed:
             return None, value
-        if not _is_pair(value):
+        if not is_pair(value):
             raise HistoryError(f"index {index}: expected [key, value], got {show(value)}")
         return freeze(value[0], index), value[1]
 
@@ -314,14 +310,14 @@ def _single(call: ClientCall, keyed: bool, zero_is_none: bool) -> SessionOp:
         key, value = split(call.result, call.record)
         return SessionOp(call, key, True, plain(value, call.record), False, None)
     key, value = split(call.argument, call.index)
-    told = call.result[1] if keyed and _is_pair(call.result) else None if keyed else call.result
+    told = call.result[1] if keyed and is_pair(call.result) else None if keyed else call.result
     if contradicts(value, told):
         raise HistoryError(
             f"index {call.record}: completes {call.f} {show(told)}, but its invocation ({call.index}) was {call.f} "
             f"{show(value)}: what was asked for must stand there"
         )
     if call.f == "cas":
-        if not _is_pair(value):
+        if not is_pair(value):
             raise HistoryError(f"index {call.index}: a cas needs a value [old, new], not {show(value)}")
         old, new = plain(value[0], call.index), plain(value[1], call.index)
         return SessionOp(call, key, True, old, old != new, None if old == new else new)

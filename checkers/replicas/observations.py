@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from checkers.client_calls import NEVER, ClientCall, calls_of
-from checkers.values import freeze
+from checkers.values import freeze, is_pair
 from harness.history import FAIL, History
 
 LOCAL_READ = "local-read"
@@ -86,7 +86,7 @@ def observations_of(history: History) -> Observations:
 
 def _key(call: ClientCall) -> Hashable:
     value = call.argument
-    return freeze(value[0], call.index) if isinstance(value, list | tuple) and len(value) == 2 else None
+    return freeze(value[0], call.index) if is_pair(value) else None
 
 
 def _parts(call: ClientCall) -> Iterator[Seen | Put]:
@@ -96,16 +96,16 @@ def _parts(call: ClientCall) -> Iterator[Seen | Put]:
     elif call.f in ("read", LOCAL_READ):
         if not call.ok:
             return
-        if _is_pair(asked) and asked[1] is None and _is_pair(told):
+        if is_pair(asked) and asked[1] is None and is_pair(told):
             yield _seen(call, freeze(asked[0], call.index), told[1])
         elif asked is None:
             yield _seen(call, None, told)
     elif call.f == "add":
-        key, value = asked if _is_pair(asked) else (None, asked)
+        key, value = asked if is_pair(asked) else (None, asked)
         yield Put(call, freeze(key, call.index), freeze(value, call.index), True, NOTHING)
-    elif call.f == "write" and _is_pair(asked):
+    elif call.f == "write" and is_pair(asked):
         yield Put(call, freeze(asked[0], call.index), freeze(asked[1], call.index), False, NOTHING)
-    elif call.f == "cas" and _is_pair(asked) and _is_pair(asked[1]):
+    elif call.f == "cas" and is_pair(asked) and is_pair(asked[1]):
         key, (old, new) = asked
         yield Put(call, freeze(key, call.index), freeze(new, call.index), False, freeze(old, call.index))
 
@@ -131,10 +131,6 @@ def _txn(call: ClientCall, mops: Any) -> Iterator[Seen | Put]:
             old = known.get(key, NOTHING) if key not in own else NOTHING
             own.add(key)
             yield Put(call, key, freeze(mop[2], call.index), name == "append", old)
-
-
-def _is_pair(value: Any) -> bool:
-    return isinstance(value, list | tuple) and len(value) == 2
 
 
 def _is_txn(value: Any) -> bool:
