@@ -276,7 +276,7 @@ class _Finder:
             self._flat, part, part.allowed, edges, bounds, component, self._no_rank, writes_alone=kind == G0
         )
         self._take(cycles, kind, strength)
-        self._settle(kind, strength, part, needed)
+        self._settle(kind, strength, part, self._holding(part, needed))
 
     def _start_commit(self, strength: int, whole: _Part, lenient: _Part) -> _Part:
         """G-single and G-nonadjacent: cycles without two rw in a row. Returns their components, by starts."""
@@ -296,9 +296,8 @@ class _Finder:
                 f"a knot of dependencies was too large to look for every {name_of(SINGLE, strength)}: "
                 f"it is named {name_of(NONADJACENT, strength)}"
             )
+        self._settle(SINGLE, strength, starts, single)
         self._nonadjacent(strength, lenient, starts, single)
-        if strength != self._strongest:
-            self._done[SINGLE] |= starts.spread(single)
         return starts
 
     def _nonadjacent(self, strength: int, lenient: _Part, starts: _Part, single: np.ndarray) -> None:
@@ -318,8 +317,7 @@ class _Finder:
         left[order[tried > TRIED_MAX]] = False
         tries, tries_bounds = _first_of_each(places, bounds, left, TRIED_PER_COMPONENT_MAX)
         self._try(self._split, lenient, NONADJACENT, strength, tries, tries_bounds, component[left], found)
-        if strength != self._strongest:
-            self._done[NONADJACENT] |= starts.spread(found)
+        self._settle(NONADJACENT, strength, starts, found)
 
     def _try(
         self,
@@ -387,7 +385,7 @@ class _Finder:
             self._try(
                 flat, whole, G2, strength, onward, np.append(first, len(there)), component, skip.copy(), before=there
             )
-        self._settle(G2, strength, whole, RW)
+        self._settle(G2, strength, whole, self._holding(whole, RW))
 
     # --- cycles
 
@@ -505,12 +503,15 @@ class _Finder:
         left = iter(steps)
         return [list(islice(left, end - begin)) for begin, end in zip(begins, ends, strict=True)]
 
-    def _settle(self, kind: int, strength: int, part: _Part, needed: int) -> None:
-        """What lies in a component with an edge of the kind `needed` is not looked at for stronger types of a kind."""
+    def _holding(self, part: _Part, kind: int) -> np.ndarray:
+        """bool[components]: those with an edge of a kind inside."""
+        rows = self._flat
+        return with_edge(rows.of[kind], rows.source, rows.target, part.label, part.count)
+
+    def _settle(self, kind: int, strength: int, part: _Part, components: np.ndarray) -> None:
+        """What lies in some components (a mask) is not looked at for stronger types of a kind."""
         if strength != self._strongest:
-            rows = self._flat
-            holding = with_edge(rows.of[needed], rows.source, rows.target, part.label, part.count)
-            self._done[kind] |= part.spread(holding)
+            self._done[kind] |= part.spread(components)
 
     def _report_pairs(self, kind: int, strength: int, part: _Part) -> np.ndarray:
         """Report the two-transaction cycles of one type, first one for each component; the components that hold one."""
