@@ -33,8 +33,7 @@ class Kill:
         return _prove_signals(setting)
 
     def plan(self, setting: Setting, rng: random.Random) -> tuple[list[str], dict[str, Any]]:
-        names = [node.name for node in setting.cluster.nodes]
-        return some_nodes(rng, names, setting.options["kill-nodes"]), {}
+        return _plan(setting, rng, self.kind)
 
     def inject(self, setting: Setting, fault: Fault) -> dict[str, Any]:
         answers = on_each(setting.cluster, fault.nodes, lambda node: node.agent.request("kill", timeout_s=20.0))
@@ -64,8 +63,7 @@ class Pause:
         return _prove_signals(setting)
 
     def plan(self, setting: Setting, rng: random.Random) -> tuple[list[str], dict[str, Any]]:
-        names = [node.name for node in setting.cluster.nodes]
-        return some_nodes(rng, names, setting.options["pause-nodes"]), {}
+        return _plan(setting, rng, self.kind)
 
     def inject(self, setting: Setting, fault: Fault) -> dict[str, Any]:
         answers = on_each(setting.cluster, fault.nodes, lambda node: node.agent.request("pause"))
@@ -83,6 +81,11 @@ class Pause:
             "resumed": {name: answer["pids"] for name, answer in answers.items()},
             "states_after": {name: _summary(answer) for name, answer in answers.items()},
         }
+
+
+def _plan(setting: Setting, rng: random.Random, kind: str) -> tuple[list[str], dict[str, Any]]:
+    names = [node.name for node in setting.cluster.nodes]
+    return some_nodes(rng, names, setting.options[f"{kind}-nodes"]), {}
 
 
 def _prove_signals(setting: Setting) -> str | None:

@@ -10,7 +10,6 @@ from harness.target import Claim
 GUARANTEES: Final = "https://cassandra.apache.org/doc/5.0/cassandra/architecture/guarantees.html"
 VIEWS: Final = "https://cassandra.apache.org/doc/5.0/cassandra/developing/cql/mvs.html"
 COUNTERS: Final = "https://cassandra.apache.org/doc/5.0/cassandra/developing/cql/types.html"
-
 STORAGE: Final = "https://cassandra.apache.org/doc/5.0/cassandra/architecture/storage-engine.html"
 
 LWT: Final = "lightweight transactions with linearizable consistency"

@@ -31,8 +31,6 @@ JVM_OPTIONS: Final = (
 )
 """No long waits; a compiler and a collector that suit three small processes on a few cores."""
 HEAP: Final = {"MAX_HEAP_SIZE": "448M", "HEAP_NEWSIZE": "96M"}
-
-
 COMMIT_LOG: Final[Mapping[str, Mapping[str, str]]] = {
     "batch": {"commitlog_sync": "batch", "commitlog_sync_period": "0ms"},
     "periodic": {"commitlog_sync": "periodic", "commitlog_sync_period": "10000ms"},
@@ -45,8 +43,8 @@ def settings(options: Mapping[str, Any]) -> dict[str, str]:
 
     Reads at ONE are answered by the node that was asked, if it holds the row. Counters time out as other writes do, so
     that a second try fits into an op. Hints are on disk after a second, from where they are sent every ten seconds.
-    commitlog=batch: no node says that it has a write before its log has it; by default (periodic) it does, and one that
-    is killed forgets what came after its log's last marker, of which it sets ten in a second.
+    commitlog=batch: no node says that it has a write before its log has it; by Cassandra's default (periodic) it does,
+    and one that is killed forgets what came after its log's last marker, of which it sets ten in a second.
     """
     return {
         **COMMIT_LOG[str(options["commitlog"])],
