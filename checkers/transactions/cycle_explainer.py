@@ -54,20 +54,23 @@ class CycleExplainer(ABC):
         kind, strength = classify(cycle)
         txns = [step.source for step in cycle]
         names = self._names(columns, txns)
+        op = columns.op.item
+        about = [_about(step) for step in cycle]
+        keys = [None if mop == NO_MOP else columns.keys[columns.key.item(mop)] for mop in about]
         edges = [
             Edge(
-                source=columns.op.item(step.source),
-                target=columns.op.item(step.target),
+                source=op(step.source),
+                target=op(step.target),
                 kind=KIND_NAMES[step.kind],
                 why=self._why(step, names),
-                key=self._key(step),
+                key=key,
             )
-            for step in cycle
+            for step, key in zip(cycle, keys, strict=True)
         ]
-        numbers = {columns.key.item(mop) for step in cycle if (mop := _about(step)) != NO_MOP}
+        numbers = {columns.key.item(mop) for mop in about if mop != NO_MOP}
         return Anomaly(
             type=type_ or name_of(kind, strength),
-            ops=sorted(map(columns.op.item, txns)),
+            ops=sorted(map(op, txns)),
             sentence=self._sentence(cycle, kind, strength, names, edges),
             key=columns.keys[numbers.pop()] if len(numbers) == 1 else None,
             cycle=edges,
@@ -100,10 +103,6 @@ class CycleExplainer(ABC):
         if others:
             told += f" (the {'others are' if len(others) > 1 else 'other is'} {' and '.join(others)})"
         return f"{told}: " + "; ".join(edge.why for edge in edges) + "."
-
-    def _key(self, step: Step) -> object:
-        mop = _about(step)
-        return None if mop == NO_MOP else self._columns.keys[self._columns.key.item(mop)]
 
     @abstractmethod
     def _why(self, step: Step, names: Names) -> str:

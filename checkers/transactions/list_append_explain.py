@@ -94,7 +94,7 @@ class Explainer(CycleExplainer):
             sentence=f"{who}: no read tells {pairs}, but in every possible order at least one of them worked on a "
             f"state of the database that never existed ({'; '.join(known)}).",
             key=columns.keys[keys[0]] if len(keys) == 1 else None,
-            sub_history=sorted({index for txn in conflict.txns for index in columns.records(txn)}),
+            sub_history=columns.records(conflict.txns),
         )
 
     def _why(self, step: Step, names: Names) -> str:
@@ -140,7 +140,7 @@ class Explainer(CycleExplainer):
     def _records_with_observers(self, txns: set[int]) -> list[int]:
         """Records of transactions, and of those that show that one of unknown outcome happened."""
         observers = {self._observer(txn) for txn in txns if self._columns.status[txn] != OK}
-        return sorted({index for txn in txns | observers for index in self._columns.records(txn)})
+        return self._columns.records(txns | observers)
 
     def _observer(self, txn: int) -> int:
         """A transaction that read a write of one whose outcome is unknown."""

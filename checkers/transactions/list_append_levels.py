@@ -71,6 +71,9 @@ class LevelJudge:
         self._limit = limit
         self._deadline = deadline
         self._explainer = Explainer(columns, versions)
+        self._on_cycles = np.zeros(len(columns), bool)
+        if cycles.knots is not None:
+            self._on_cycles[cycles.knots.names[: cycles.knots.txns]] = True
 
     def judged(self, evidence: set[str], asked: str) -> Levels:
         """All questions. evidence: what was found already (types of anomalies). asked: the model that is judged.
@@ -118,9 +121,7 @@ class LevelJudge:
             return []
         found: list[Found] = []
         if strength == 0:
-            among = np.zeros(len(self._columns), bool)
-            among[knots.names[: knots.txns]] = True
-            count, forks = long_forks(self._columns, self._txn, self._versions, among, self._limit)
+            count, forks = long_forks(self._columns, self._txn, self._versions, self._on_cycles, self._limit)
             shown = [self._explainer.anomaly(cycle, LONG_FORK) for cycle in forks]
             found.append(Found(LONG_FORK, count, shown, {LONG_FORK} if count else set()))
         if not _broken(_STRENGTHS[strength] + "prefix", known):
@@ -132,12 +133,8 @@ class LevelJudge:
         return found
 
     def _causality(self, model: str, known: set[str], add: Callable[[Found], None], result: Levels) -> None:
-        knots = self._cycles.knots
-        if knots is None:
+        if self._cycles.knots is None:
             return
-        cyclic = np.zeros(self._graph.txns, bool)
-        cyclic[knots.names[: knots.txns]] = True
-        cyclic &= self._versions.committed
         asked = [
             s
             for s in range(3)
@@ -147,7 +144,13 @@ class LevelJudge:
         ]
         if asked:
             found, open_types = causality_violations(
-                self._columns, self._txn, self._versions, self._graph, cyclic, self._timing, self._limit
+                self._columns,
+                self._txn,
+                self._versions,
+                self._graph,
+                self._on_cycles & self._versions.committed,
+                self._timing,
+                self._limit,
             )
             for type_, (count, cycles) in found.items():
                 if type_ in [CAUSALITY + SUFFIXES[s] for s in asked]:
@@ -159,10 +162,8 @@ class LevelJudge:
         contradicted = bool(np.any(self._versions.usable & ~self._versions.agreed))
         if not contradicted and not any(self._has(s, G0, G1C, SINGLE) for s in (0, 1)):
             return
-        wanted = np.ones(len(self._columns), bool)
-        if not contradicted and self._cycles.knots is not None:
-            wanted = np.zeros(len(self._columns), bool)
-            wanted[self._cycles.knots.names[: self._cycles.knots.txns]] = True
+        everywhere = contradicted or self._cycles.knots is None
+        wanted = np.ones(len(self._columns), bool) if everywhere else self._on_cycles
         views: Views | None = None
         now = working_time()
         patience_s = IN_PASSING_S[len(self._columns) > SMALL]

@@ -214,5 +214,5 @@ def _anomaly(columns: TxnColumns, txn: np.ndarray, versions: Versions, case: Los
             f"from then on nobody ever saw {names.value(case.append)} again. The write is gone."
         ),
         key=columns.keys[columns.key[case.append]],
-        sub_history=sorted({index for t in needed for index in columns.records(t)}),
+        sub_history=columns.records(needed),
     )

@@ -362,5 +362,5 @@ def _anomaly(columns: TxnColumns, txn: np.ndarray, case: Broken) -> Anomaly:
         ops=sorted(int(columns.op[t]) for t in txns),
         sentence=sentence,
         key=columns.keys[columns.key[case.later]],
-        sub_history=sorted({index for t in needed for index in columns.records(t)}),
+        sub_history=columns.records(needed),
     )

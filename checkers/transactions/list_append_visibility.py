@@ -188,7 +188,7 @@ def _stale_anomaly(columns: TxnColumns, txn: np.ndarray, read: int, append: int)
             f"which was done before {names.short(reader)} began."
         ),
         key=columns.keys[columns.key[read]],
-        sub_history=sorted({*columns.records(reader), *columns.records(writer)}),
+        sub_history=columns.records((reader, writer)),
     )
 
 
@@ -314,7 +314,7 @@ def _torn_anomaly(columns: TxnColumns, txn: np.ndarray, case: Torn) -> Anomaly:
             f"which also appended {names.value(case.append)} to {names.key(case.append)}, {end}"
         ),
         key=columns.keys[columns.key[case.append]],
-        sub_history=sorted({*columns.records(reader), *columns.records(writer)}),
+        sub_history=columns.records((reader, writer)),
     )
 
 
@@ -331,5 +331,5 @@ def _overtaken_anomaly(columns: TxnColumns, txn: np.ndarray, versions: Versions,
             "work on it."
         ),
         key=columns.keys[columns.key[case.read]],
-        sub_history=sorted({r for t in (first, second, longest) for r in columns.records(t)}),
+        sub_history=columns.records((first, second, longest)),
     )

@@ -150,19 +150,13 @@ class Explainer(CycleExplainer):
 
     def _records(self, txns: set[int], cycle: Cycle) -> list[int]:
         columns = self._columns
-        for step in cycle:
-            if step.kind == RW:
-                txns.update(self._sources(step.source_mop, step.source_mop + 1))
-        for txn in list(txns):
-            txns.update(self._sources(columns.mop_start.item(txn), columns.mop_start.item(txn + 1)))
-        for txn in list(txns):
-            if columns.status[txn] != OK:
-                txns.add(self._observer(txn))
-        return sorted({index for txn in txns for index in columns.records(txn)})
-
-    def _sources(self, first: int, end: int) -> list[int]:
-        """The transactions that wrote what some micro-ops read."""
-        return [self._txn.item(write) for write in self._versions.source[first:end].tolist() if write != NOBODY]
+        start, source, status = columns.mop_start.item, self._versions.source.item, columns.status.item
+        sources = {source(step.source_mop) for step in cycle if step.kind == RW}
+        needed = txns | {self._txn.item(write) for write in sources if write != NOBODY}
+        sources = {source(mop) for txn in needed for mop in range(start(txn), start(txn + 1))}
+        needed |= {self._txn.item(write) for write in sources if write != NOBODY}
+        needed |= {self._observer(txn) for txn in needed if status(txn) != OK}
+        return columns.records(needed)
 
     def _observer(self, txn: int) -> int:
         """A transaction that read a write of one whose outcome is unknown."""

@@ -91,12 +91,15 @@ class TxnColumns:
         """int32[m]: the transaction of each micro-op."""
         return np.repeat(np.arange(len(self), dtype=np.int32), np.diff(self.mop_start))
 
-    def records(self, txn: int) -> list[int]:
-        """History indexes of a transaction's records."""
-        invoked, op = self.invoked.item(txn), self.op.item(txn)
-        if invoked < 0:
-            return [op]
-        return sorted({self.history.index.item(invoked), op})
+    def records(self, txns: Iterable[int]) -> list[int]:
+        """History indexes of the records of some transactions, ascending."""
+        found = set()
+        for txn in txns:
+            invoked = self.invoked.item(txn)
+            if invoked >= 0:
+                found.add(self.history.index.item(invoked))
+            found.add(self.op.item(txn))
+        return sorted(found)
 
 
 def columns_of(history: History, form: Form = Form.LIST_APPEND) -> TxnColumns:

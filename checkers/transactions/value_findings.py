@@ -42,5 +42,5 @@ class ValueFindings:
             ops=sorted(int(columns.op[t]) for t in txns),
             sentence=sentence,
             key=columns.keys[columns.key[mop]],
-            sub_history=sorted({index for t in txns for index in columns.records(t)}),
+            sub_history=columns.records(txns),
         )
