@@ -51,9 +51,14 @@ class ClientCall:
         return sorted({self.index, self.record})
 
     @property
+    def timed(self) -> bool:
+        """Whether the record tells when it returned: records without times have 0 there."""
+        return self.end_ns > 0
+
+    @property
     def moment(self) -> str:
         """When it returned, for a sentence."""
-        return f"{self.end_ns / 1e9:.3f} s" if self.end_ns > 0 else f"op {self.record}"
+        return f"{self.end_ns / 1e9:.3f} s" if self.timed else f"op {self.record}"
 
 
 def calls_of(history: History, fs: Collection[str], *, only: bool = False) -> list[ClientCall]:

@@ -75,11 +75,11 @@ def _of_key(key: Hashable, calls: list[ClientCall], late_ms: list[float], undeci
     revokes = [call for call in calls if call.f == "revoke" and call.outcome != FAIL]
     reads = [call for call in calls if call.f == "read" and call.ok and call.place > grant.end]
     absent = [call for call in reads if not _answer(call)]
-    timeless = next((read for read in absent if read.end_ns <= 0), None)
+    timeless = next((read for read in absent if not read.timed), None)
     if timeless is not None:
         undecided.append(f"key {show(key)}: when op {timeless.record} did not find it is not known")
     for read in absent:
-        if read.end_ns <= 0:
+        if not read.timed:
             continue
         told = max((call for call in promises if call.end < read.place), key=_until_ns)
         if read.end_ns < _until_ns(told) and not any(revoke.place < read.end for revoke in revokes):

@@ -72,10 +72,10 @@ class Lock:
             holds_in_all += len(holds)
             updates += sum(call.ok and call.f == "update" for call in calls)
             if history.has_invocations:
-                findings += _overlaps(key, [hold for hold in holds if hold.begin_ns > 0] if ttl_s else holds)
+                findings += _overlaps(key, [hold for hold in holds if hold.acquire.timed] if ttl_s else holds)
                 findings += _tokens(key, holds)
             findings += _updates(key, calls, fenced=history.has_invocations)
-            timeless = timeless or any(hold.begin_ns <= 0 for hold in holds)
+            timeless = timeless or any(not hold.acquire.timed for hold in holds)
         reasons = [] if history.has_invocations or not locks else ["the history has no invocations: no hold is known"]
         if ttl_s and timeless and history.has_invocations:
             reasons.append("the history does not tell the time of every acquire: when its lease ended is not known")

@@ -5,9 +5,13 @@ there, to the read's invocation. A version is known from when its write was ackn
 returned. Zero for a read that returned the newest known version. This informs: the distribution and the maximum; with
 the option `max_staleness_ms` it judges, and a read older than that is `too-stale`.
 
-Which version is later: in a list or set that grows, an element that is missing and was seen again afterwards (else it
-may be lost, which is not staleness); in a register, a write that began after the returned value was known, and what was
-made of it by compare-and-sets. Values must be unique for their key; a value that was written twice is left out.
+Which version is later: in a list or set that grows, one with an element that is missing; in a register, a write that
+began after the returned value was known, and what was made of it by compare-and-sets. Values must be unique for their
+key; a value that was written twice is left out.
+
+What was acknowledged happened, so it is a version, and a read without it is older, also where the database lost it: by
+the answers nobody can tell what is lost from what is very late, and either breaks a bound. Told apart is only what is
+seen: `unseen_since` counts the reads whose missing element no read showed that began after they had returned.
 
 Source: Bailis et al., "Probabilistically Bounded Staleness for Practical Partial Quorums", VLDB 2012 (t-visibility);
 Golab et al., "Analyzing Consistency Properties for Fun and Profit", PODC 2011 (Δ-atomicity, of which this is the bound
@@ -19,6 +23,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Hashable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -35,7 +40,11 @@ TOO_STALE = "too-stale"
 
 
 class Staleness:
-    """See the module's docstring. stats: `{reads, stale_reads, staleness_ms_p50, ..., staleness_ms_max, worst_op}`."""
+    """See the module's docstring.
+
+    stats: `{reads, stale_reads, staleness_ms_p50, ..., staleness_ms_max, worst_op, unseen_since}`; the last only where
+    some stale read missed an element that nobody saw again.
+    """
 
     name = "staleness"
 
@@ -45,15 +54,18 @@ class Staleness:
         seen = observations_of(history)
         measured = stale_reads(seen) if history.has_invocations else []
         findings = []
-        for read, newer, age_ns in measured:
-            if limit_ms and age_ns > limit_ms * 1e6 and newer.end_ns > 0:
-                findings.append(_too_stale(read, newer, age_ns, limit_ms))
-        ages_ms = np.array([age_ns / 1e6 for _, _, age_ns in measured])
+        for stale in measured:
+            if limit_ms and stale.age_ns > limit_ms * 1e6 and stale.newer.timed:
+                findings.append(_too_stale(stale, limit_ms))
+        ages_ms = np.array([stale.age_ns / 1e6 for stale in measured])
         stats: dict[str, Any] = {"reads": len(seen.reads), "stale_reads": len(measured)}
         if len(ages_ms):
             for name, share in (("p50", 50), ("p95", 95), ("p99", 99), ("max", 100)):
                 stats[f"staleness_ms_{name}"] = round(float(np.percentile(ages_ms, share)), 3)
-            stats["worst_op"] = measured[int(np.argmax(ages_ms))][0].call.record
+            stats["worst_op"] = measured[int(np.argmax(ages_ms))].read.call.record
+        unseen_since = sum(stale.unseen_since for stale in measured)
+        if unseen_since:
+            stats["unseen_since"] = unseen_since
         reasons = []
         if limit_ms and seen.reads and not history.has_invocations:
             reasons.append("the history has no invocations: nothing is known about when a read began")
@@ -63,8 +75,26 @@ class Staleness:
         return verdict_of(self.name, findings, options, model=model, undecided=reasons, stats=stats)
 
 
-def stale_reads(seen: Observations) -> list[tuple[Seen, ClientCall, int]]:
-    """(read, the call from which the later version was known, age in ns) of every read that was not of the newest."""
+@dataclass(frozen=True)
+class StaleRead:
+    """A read that was not of the newest version: newer: the call from which a later one was known.
+
+    missing: the element that it lacks, of a list or set. unseen_since: whether no later read showed that.
+    """
+
+    read: Seen
+    newer: ClientCall
+    missing: Hashable = None
+    unseen_since: bool = False
+
+    @property
+    def age_ns(self) -> int:
+        """How long the later version had been known when the read began."""
+        return self.read.call.begin_ns - self.newer.end_ns
+
+
+def stale_reads(seen: Observations) -> list[StaleRead]:
+    """Every read that was not of the newest version known when it began."""
     puts: dict[Hashable, list[Put]] = defaultdict(list)
     reads: dict[Hashable, list[Seen]] = defaultdict(list)
     for put in seen.puts:
@@ -77,39 +107,40 @@ def stale_reads(seen: Observations) -> list[tuple[Seen, ClientCall, int]]:
             continue
         grows = any(put.grows for put in puts[key])
         found += (_of_list if grows else _of_register)(puts[key], own)
-    return [each for each in found if each[2] > 0]
+    return [stale for stale in found if stale.age_ns > 0]
 
 
-def _of_list(puts: list[Put], reads: list[Seen]) -> list[tuple[Seen, ClientCall, int]]:
-    known, last_seen = _known_elements(puts, reads)
+def _of_list(puts: list[Put], reads: list[Seen]) -> list[StaleRead]:
+    known, last_shown = _known_elements(puts, reads)
     order = sorted(known, key=lambda element: known[element].end)
     ends = [known[element].end for element in order]
     found = []
     for read in reads:
         there = set(read.elements or ())
-        for element in order[: bisect_right(ends, read.call.place)]:
-            if element not in there and last_seen.get(element, -1) > read.call.place:
-                found.append((read, known[element], read.call.begin_ns - known[element].end_ns))
-                break
+        due = order[: bisect_right(ends, read.call.place)]
+        missing = next((element for element in due if element not in there), NOTHING)
+        if missing is not NOTHING:
+            unseen_since = last_shown.get(missing, -1) < read.call.end
+            found.append(StaleRead(read, known[missing], missing, unseen_since))
     return found
 
 
 def _known_elements(puts: list[Put], reads: list[Seen]) -> tuple[dict[Hashable, ClientCall], dict[Hashable, int]]:
-    """(element → the call from which it was known, element → the end of the last read that saw it)."""
+    """(element → the call from which it was known, element → the beginning of the last read that showed it)."""
     known: dict[Hashable, ClientCall] = {}
-    last_seen: dict[Hashable, int] = {}
+    last_shown: dict[Hashable, int] = {}
     for put in puts:
         if put.call.end != NEVER and put.call.end < (known[put.value].end if put.value in known else NEVER):
             known[put.value] = put.call
     for read in reads:
         for element in read.elements or ():
-            last_seen[element] = max(last_seen.get(element, -1), read.call.end)
+            last_shown[element] = max(last_shown.get(element, -1), read.call.place)
             if element not in known or read.call.end < known[element].end:
                 known[element] = read.call
-    return known, last_seen
+    return known, last_shown
 
 
-def _of_register(puts: list[Put], reads: list[Seen]) -> list[tuple[Seen, ClientCall, int]]:
+def _of_register(puts: list[Put], reads: list[Seen]) -> list[StaleRead]:
     writes: dict[Hashable, list[Put]] = defaultdict(list)
     for put in puts:
         writes[put.value].append(put)
@@ -158,17 +189,21 @@ def _of_register(puts: list[Put], reads: list[Seen]) -> list[tuple[Seen, ClientC
             later[read.value] = later_than(read.value)
         newer = later[read.value]
         if newer is not None and newer.end < read.call.place:
-            found.append((read, newer, read.call.begin_ns - newer.end_ns))
+            found.append(StaleRead(read, newer))
     return found
 
 
-def _too_stale(read: Seen, newer: ClientCall, age_ns: int, limit_ms: float) -> Finding:
-    what = show(read.value) if read.elements is None else f"{len(read.elements)} elements"
+def _too_stale(stale: StaleRead, limit_ms: float) -> Finding:
+    read, newer = stale.read, stale.newer
     where = "" if read.key is None else f"Key {show(read.key)}: "
+    if read.elements is None:
+        what = f"{show(read.value)}, although a newer version"
+    else:
+        what = f"{len(read.elements)} elements without {show(stale.missing)}, although that"
+    since = " No later read showed it: it is late, or lost." if stale.unseen_since else ""
     sentence = (
-        f"{where}op {read.call.record} (client {read.call.process}, node {read.call.node}) returned {what}, although "
-        f"a newer version had been known for {age_ns / 1e6:.1f} ms when it began (op {newer.record}); "
-        f"{limit_ms:g} ms are allowed."
+        f"{where}op {read.call.record} (client {read.call.process}, node {read.call.node}) returned {what} had been "
+        f"known for {stale.age_ns / 1e6:.1f} ms when it began (op {newer.record}); {limit_ms:g} ms are allowed.{since}"
     )
     records = sorted({*read.call.records, *newer.records})
     anomaly = Anomaly(TOO_STALE, sorted({read.call.record, newer.record}), sentence, key=read.key, sub_history=records)
