@@ -11,8 +11,9 @@ Consistency", 1999, section 4.2). Edges are drawn where they hold whatever the u
 order blind writes took effect; cycles of them have Elle's names, without `-item` where such an edge goes through a
 search: `G-single` (phantom: one search missed what another read of the same transaction saw), `G2` (write skew over a
 search). Two searches of one transaction that differ are a `G-single` too, what others call PMP (predicate-many-
-preceders). Single reads: `predicate-read-miss` (every version of a row matches, and the search did not return it),
-`garbage-read`, `future-read`, `G1a`, `G1b`, `internal`.
+preceders). Who read a version and then wrote the key came after its writer, tied to it by that read; of writes alone no
+order is known for certain, so there is no `G0`. Single reads: `predicate-read-miss` (every version of a row matches,
+and the search did not return it), `garbage-read`, `future-read`, `G1a`, `G1b`, `internal`.
 
 What no cycle shows is decided exactly, for some forty to ninety transactions: `predicate_orders` seeks an
 order by SAT, for read committed, repeatable read, snapshot isolation, serializable and their session and strict
@@ -29,10 +30,12 @@ from collections import Counter
 from collections.abc import Hashable, Iterator
 from functools import partial
 
+import msgspec
+
 from checkers.findings import Finding, verdict_of
 from checkers.models import canonical, needs_realtime, weaker
 from checkers.transactions.cycle_kinds import Cycle
-from checkers.transactions.dependency_graph import RW, WR, WW
+from checkers.transactions.dependency_graph import RW, WR
 from checkers.transactions.explained_graph import ExplainedGraph
 from checkers.transactions.predicate_orders import LEVELS, Orders
 from checkers.transactions.predicate_txns import UNBORN, Oddity, PredicateTxns, Read, predicate_txns
@@ -70,8 +73,8 @@ class ClosedPredicate:
         findings = [_odd(txns, oddity) for oddity in txns.oddities]
         more: Counter[str] = Counter()
         reasons: list[str] = []
-        for name, count, cycles, graph in _cycles(txns, history, options.max_shown, misses=False, reasons=reasons):
-            findings += [Finding(graph.anomaly(name, cycle, _sentence), name) for cycle in cycles]
+        for name, count, cycles, edges in _cycles(txns, history, options.max_shown, misses=False, reasons=reasons):
+            findings += [Finding(edges.anomaly(name, cycle), name) for cycle in cycles]
             more[name] += count - len(cycles)
         if not any(finding.against(model) for finding in findings):
             findings += self._search(txns, history, model, options, reasons)
@@ -98,9 +101,9 @@ class ClosedPredicate:
         if holds:
             return
         named = False
-        for name, _, cycles, graph in _cycles(txns, history, options.max_shown, misses=True, reasons=reasons):
+        for name, _, cycles, edges in _cycles(txns, history, options.max_shown, misses=True, reasons=reasons):
             for cycle in cycles:
-                finding = Finding(graph.anomaly(name, cycle, _sentence), name)
+                finding = Finding(edges.anomaly(name, cycle), name)
                 named = named or finding.against(model)
                 if finding.against(model):
                     yield finding
@@ -142,14 +145,15 @@ def _decided(orders: Orders, model: str, timed: bool) -> tuple[bool, tuple[str, 
 
 def _cycles(
     txns: PredicateTxns, history: History, limit: int, *, misses: bool, reasons: list[str]
-) -> Iterator[tuple[str, int, list[Cycle], ExplainedGraph]]:
+) -> Iterator[tuple[str, int, list[Cycle], _Edges]]:
     """Kinds of cycles. misses: with the edges of searches that missed a row of which every version matches."""
     graph = ExplainedGraph(txns.calls, txns.committed, history.has_invocations)
-    _Edges(txns, graph, misses).draw()
+    edges = _Edges(txns, graph, misses)
+    edges.draw()
     found, undecided = graph.cycles(limit)
     reasons += [reason for reason in undecided if reason not in reasons]
     for name, count, cycles in found:
-        yield name, count, cycles, graph
+        yield name, count, cycles, edges
 
 
 class _Edges:
@@ -181,10 +185,6 @@ class _Edges:
                 self._after[key][read.candidates[0]].add(txn)
         for key in txns.writers:
             self._close(key)
-            for writer, later in self._after[key].items():
-                for follower in later:
-                    if writer != UNBORN and txns.committed[writer] and txns.committed[follower]:
-                        self._overwrote(writer, follower, key)
         for read in txns.reads:
             if self._misses or (read.txn, read.key) not in self._missed:
                 self._read(read)
@@ -198,16 +198,6 @@ class _Edges:
                     if follower not in after[writer]:
                         after[writer].add(follower)
                         todo.append(follower)
-
-    def _overwrote(self, writer: int, follower: int, key: Hashable) -> None:
-        name = self._txns.name
-        self._graph.add(
-            writer,
-            follower,
-            WW,
-            lambda: f"{name(follower)} wrote key {show(key)} after {name(writer)} had",
-            key,
-        )
 
     def _read(self, read: Read) -> None:
         """wr from the only writer it can have seen; rw to those that wrote after each that it can have seen."""
@@ -230,6 +220,31 @@ class _Edges:
             if txns.committed[follower]:
                 why = partial(self._why_before, read, follower)
                 self._graph.add(read.txn, follower, RW, why, read.key, predicate=read.by_search)
+
+    def anomaly(self, name: str, cycle: Cycle) -> Anomaly:
+        """A cycle, with all that a history needs to show it: what was there at first, and what proves its edges."""
+        shown = self._graph.anomaly(name, cycle, _sentence)
+        needed = {*self._txns.inits, *(step.source for step in cycle)}
+        for step in cycle:
+            if step.kind == RW:
+                needed |= self._between(step.source, step.target, self._graph.edges[step.source, step.target, RW][1])
+        needed |= {
+            self._txns.seen_by[txn] for txn in needed if txn in self._txns.seen_by and not self._txns.calls[txn].ok
+        }
+        records = sorted({record for txn in needed for record in self._txns.calls[txn].records})
+        return msgspec.structs.replace(shown, sub_history=records)
+
+    def _between(self, reader: int, follower: int, key: Hashable) -> set[int]:
+        """Whose versions of a key the reader may have seen, and who replaced them before the follower did."""
+        after = self._after.get(key, {})
+        saw = {
+            candidate
+            for read in self._txns.reads
+            if (read.txn, read.key) == (reader, key)
+            for candidate in read.candidates
+        }
+        later = {writer for candidate in saw for writer in after.get(candidate, ())}
+        return {txn for txn in saw | {w for w in later if follower in after.get(w, ())} if txn != UNBORN}
 
     def _why_before(self, read: Read, follower: int) -> str:
         name = self._txns.name

@@ -19,6 +19,7 @@ Cost: O(searches × keys): each search looks at every key.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -86,6 +87,8 @@ class PredicateTxns:
     ambiguous: list[Hashable] = field(default_factory=list)
     """Keys to which the same value may have been written twice."""
     read_then_write: list[tuple[int, Hashable]] = field(default_factory=list)
+    seen_by: dict[int, int] = field(default_factory=dict)
+    """transaction → one that read a value which nobody else can have written: so it committed."""
 
     def name(self, txn: int) -> str:
         """How a sentence names a transaction."""
@@ -95,7 +98,7 @@ class PredicateTxns:
 
 def predicate_txns(history: History) -> PredicateTxns:
     """The transactions of a history. Raises HistoryError for a value of another shape."""
-    calls = calls_of(history, ("init", "txn", ""))
+    calls = calls_of(history, ("init", "txn", ""), only=True)
     return _Builder(calls).build()
 
 
@@ -129,8 +132,8 @@ class _Builder:
         txns.possible = [call.outcome != FAIL for call in calls]
         for txn, call in enumerate(calls):
             self._writes(txn, call)
-        seen = self._seen()
-        txns.committed = [call.ok or (txns.possible[i] and i in seen) for i, call in enumerate(calls)]
+        txns.seen_by = self._seen()
+        txns.committed = [call.ok or (txns.possible[i] and i in txns.seen_by) for i, call in enumerate(calls)]
         for (key, _), writes in self.versions.items():
             alive = {write.txn for write in writes if txns.possible[write.txn]}
             if len(alive) > 1 and writes[0].value != GONE and key not in txns.ambiguous:
@@ -147,7 +150,7 @@ class _Builder:
             told = asked if value is None else value
             if not isinstance(told, Mapping):
                 raise HistoryError(f"index {index}: an init needs a map of keys to values, not {show(value)}")
-            return [("w", freeze_key(key), freeze(part, index)) for key, part in {**asked, **told}.items()]
+            return [("w", freeze_key(key, index), freeze(part, index)) for key, part in {**asked, **told}.items()]
         mops = []
         for mop in parts_of(value or [], index, "a list of micro-ops"):
             mops.append(_mop(mop, index))
@@ -156,7 +159,7 @@ class _Builder:
     def _writes(self, txn: int, call: ClientCall) -> None:
         last: dict[Hashable, Hashable] = {}
         told = call.result if call.f == "init" and call.ok and isinstance(call.result, Mapping) else None
-        sure = None if told is None else {freeze_key(key) for key in told}
+        sure = None if told is None else {freeze_key(key, call.record) for key in told}
         own = [(mop[1], GONE if mop[0] == "delete" else mop[2]) for mop in self.mops[txn] if mop[0] in _WRITES]
         for key, value in own:
             last[key] = value
@@ -176,9 +179,9 @@ class _Builder:
             for mop in mops
         )
 
-    def _seen(self) -> set[int]:
-        """Transactions a value of which, written by them alone, was read by another that committed."""
-        seen: set[int] = set()
+    def _seen(self) -> dict[int, int]:
+        """Transactions a value of which, written by them alone, was read by another that committed: by which."""
+        seen: dict[int, int] = {}
         for reader, (call, mops) in enumerate(zip(self.txns.calls, self.mops)):
             if not call.ok or call.f == "init":
                 continue
@@ -188,7 +191,7 @@ class _Builder:
                     writes = self.versions.get((key, value), [])
                     makers = {write.txn for write in writes if write.txn != reader and self.txns.possible[write.txn]}
                     if value != GONE and len(makers) == 1:
-                        seen |= makers
+                        seen.setdefault(makers.pop(), reader)
         return seen
 
     # -- one transaction's reads
@@ -227,7 +230,7 @@ class _Builder:
             else:
                 self._same(txn, key, value, True, known)
                 self._returned(txn, key, value, by_search=True)
-        for key in dict.fromkeys((*self.txns.writers, *own)):
+        for key in dict.fromkeys((*self.txns.writers, *own, *known)):
             if key in rows:
                 continue
             if key in own:
@@ -298,11 +301,14 @@ class _Builder:
 _WRITES = ("w", "insert", "delete")
 
 
-def freeze_key(key: Any) -> Hashable:
-    """A key, with the whole numbers that JSON writes as text in maps turned back."""
-    if isinstance(key, str) and key.lstrip("-").isdigit() and str(int(key)) == key:
+_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,99}")
+
+
+def freeze_key(key: Any, index: int) -> Hashable:
+    """A key, with the whole numbers that JSON writes as text in maps turned back. index: the record's, for messages."""
+    if isinstance(key, str) and _NUMBER.fullmatch(key):
         return int(key)
-    return freeze(key, -1)
+    return freeze(key, index)
 
 
 def _mop(mop: Any, index: int) -> tuple[Any, ...]:
@@ -315,11 +321,11 @@ def _mop(mop: Any, index: int) -> tuple[Any, ...]:
     if name == "rp":
         return name, _predicate(mop[1], index), _rows(argument, index)
     if name == "r":
-        return name, freeze_key(mop[1]), GONE if argument is None else freeze(argument, index)
+        return name, freeze_key(mop[1], index), GONE if argument is None else freeze(argument, index)
     if name == "delete":
-        return name, freeze_key(mop[1]), None
+        return name, freeze_key(mop[1], index), None
     if name in ("w", "insert") and len(mop) == 3 and argument is not None:
-        return name, freeze_key(mop[1]), freeze(argument, index)
+        return name, freeze_key(mop[1], index), freeze(argument, index)
     raise HistoryError(f"index {index}: micro-op {show(mop)}; expected {expected}")
 
 
@@ -328,7 +334,7 @@ def _rows(rows: Any, index: int) -> dict[Hashable, Hashable] | None:
         return None
     if not isinstance(rows, Mapping):
         raise HistoryError(f"index {index}: a search must return a map of keys to values, not {show(rows)}")
-    return {freeze_key(key): freeze(value, index) for key, value in rows.items()}
+    return {freeze_key(key, index): freeze(value, index) for key, value in rows.items()}
 
 
 def _predicate(predicate: Any, index: int) -> Any:

@@ -251,6 +251,21 @@ def test_what_is_ruled_out_is_ruled_out(ops: list[Op]) -> None:
                 assert not legal(ops, level, order), (strength + level, found)
 
 
+@thorough
+@given(histories)
+def test_the_sub_history_of_an_anomaly_shows_it_alone(ops: list[Op]) -> None:
+    """The same, or more: where it holds fewer versions a search can have missed fewer of them."""
+    for anomaly in verdict(ops).anomalies:
+        assert not anomaly.type.startswith("G0"), "nobody says in which order writes took effect"
+        assert set(anomaly.ops) <= set(anomaly.sub_history)
+        if not anomaly.type.endswith("-cycle-exists"):
+            alone = verdict([op for op in ops if op.index in anomaly.sub_history])
+            ruled_out = {model for part in models.ruled_out([anomaly.type]) for model in part}
+            assert ruled_out <= {*alone.not_, *alone.also_not}, (anomaly, alone)
+            if not anomaly.cycle:
+                assert anomaly.type in alone.anomaly_types
+
+
 @pytest.mark.skipif(not CASES.exists(), reason="the recorded cases are not there")
 def test_recorded_cases_have_the_recorded_verdicts_and_anomalies() -> None:
     recorded_cases = json.loads(gzip.decompress(CASES.read_bytes()))
@@ -296,6 +311,29 @@ def test_an_attempt_that_failed_before_hides_nothing() -> None:
     assert (found.verdict, found.anomaly_types) == ("invalid", ["G-single-item"])
 
 
+def test_reads_of_each_others_writes_are_g1c_and_no_g0() -> None:
+    first = [["r", 1, 11], ["w", 1, 10], ["w", 2, 20]]
+    second = [["r", 2, 20], ["w", 2, 21], ["w", 1, 11]]
+    records = [("invoke", 0, "txn", first), ("invoke", 1, "txn", second)]
+    records += [("ok", 0, "txn", first), ("ok", 1, "txn", second)]
+    found = verdict(history(*records), "read-uncommitted")
+    assert (found.verdict, found.anomaly_types, found.not_) == ("valid", ["G1c"], ["read-committed"])
+    assert verdict(history(*records), "read-committed").verdict == "invalid"
+
+
+def test_the_reader_that_proves_a_write_is_part_of_the_sub_history() -> None:
+    writes = [["w", 1, 5], ["w", 2, 6]]
+    attempt = [("invoke", 0, "txn", writes), ("info", 0, "txn", writes)]
+    unrelated = txn(3, ["w", 3, 9])
+    found = verdict(history(*attempt, *txn(1, ["r", 1, None], ["r", 2, 6]), *unrelated, *txn(2, ["r", 1, 5])))
+    assert found.anomaly_types == ["G-single-item"]
+    assert found.anomalies[0].sub_history == [0, 1, 2, 3]
+    skewed = [("invoke", 0, "txn", [["rp", "true", None], ["w", 1, 5]]), *txn(1, ["r", 1, 5])]
+    skewed[:0] = [("invoke", 9, "init", {1: 4}), ("ok", 9, "init", {1: 4})]
+    found = verdict(history(*skewed, *txn(2, ["rp", ["=", 5], {}], ["r", 1, 5])))
+    assert 0 in found.anomalies[0].sub_history
+
+
 def test_a_history_too_large_for_sat_is_decided_by_one_order_or_unknown() -> None:
     records: list[tuple[Any, ...]] = [("invoke", 0, "init", {}), ("ok", 0, "init", {})]
     rows: dict[int, int] = {}
@@ -314,6 +352,22 @@ def test_a_history_too_large_for_sat_is_decided_by_one_order_or_unknown() -> Non
 def test_values_of_another_shape_are_named(value: Any) -> None:
     with pytest.raises(HistoryError, match="index"):
         verdict(history(("invoke", 0, "txn", value), ("ok", 0, "txn", value)))
+
+
+@pytest.mark.parametrize("key", ["²", "--5", "9" * 5000, "-", "007", "-0"])
+def test_a_key_that_is_no_plain_number_stays_a_text(key: str) -> None:
+    assert verdict(history(*txn(0, ["w", key, 5]), *txn(1, ["rp", "true", {key: 5}], ["r", key, 5]))).verdict == "valid"
+    assert verdict(history(*txn(0, ["w", key, 5]), *txn(1, ["r", key, 6]))).anomaly_types == ["garbage-read"]
+
+
+def test_a_key_that_is_nan_is_named_with_its_record() -> None:
+    with pytest.raises(HistoryError, match="index 1: NaN"):
+        verdict(history(*txn(0, ["w", float("nan"), 5])))
+
+
+def test_an_op_of_another_kind_is_refused() -> None:
+    with pytest.raises(HistoryError, match="index 2: known are the ops init, txn, not 'write'"):
+        verdict(history(*txn(0, ["w", 1, 5]), ("invoke", 1, "write", [1, 6]), ("ok", 1, "write", [1, 6])))
 
 
 def test_a_search_that_returns_no_map_is_named() -> None:
