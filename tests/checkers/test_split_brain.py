@@ -77,9 +77,21 @@ def test_polls_against_the_definition(claims: list[tuple[int, int]]) -> None:
         for j, (other, same) in enumerate(claims):
             if node == other or term != same:
                 continue
-            if any(claims[k] == (node, term) for k in range(j + 1, len(claims))) and i < j:
+            mine = [k for k in range(i + 1, len(claims)) if claims[k][0] == node]
+            left = next((k for k in mine if claims[k][1] != term), len(claims))
+            if i < j < max((k for k in mine if k < left), default=-1):
                 expected.add((term, *sorted((node, other))))
     assert verdict(*records).anomaly_counts.get("split-brain", 0) == len(expected)
+
+
+def test_a_node_that_said_otherwise_in_between_did_not_lead_all_along() -> None:
+    one, other = poll(report("n1", "n1", 7)), poll(report("n2", "n2", 7))
+    for between in (report("n1", "n1", 8), report("n1", "n2", 7), report("n1", None, None)):
+        assert verdict(*one, *poll(between), *other, *one).anomaly_types == []
+    for between in (report("n1", "n1", None), report("n3", "n2", 7)):
+        assert verdict(*one, *poll(between), *other, *one).anomaly_types == ["split-brain"]
+    overlapping = poll(report("n1", "n2", 7), report("n1", "n1", 7), report("n2", "n2", 7))
+    assert verdict(*overlapping).anomaly_types == ["split-brain"]
 
 
 FORK = [
@@ -142,6 +154,122 @@ def test_one_copy_never_forks_whatever_it_loses(seed: int) -> None:
     columns = History.from_ops([op.replace(index=i) for i, op in enumerate(ops)])
     found = SplitBrain().check(columns, asked())
     assert found.verdict == "valid", found.anomalies[:1]
+
+
+def one_copy(seed: int, *, timed: bool) -> History:
+    """One copy of registers and lists. Updates read and write at two moments of their own, so that each may undo what
+    came between; the unknown ones may do so long after they were given up, or never."""
+    chance = random.Random(seed)
+    lists = chance.random() < 0.5
+    name = chance.choice([lambda n: n, lambda n: f"v{n}", lambda n: [n, [n]], lambda n: 2**70 + n])
+    keys: list[Any] = [1] if chance.random() < 0.5 else [1, "1", True]
+    store: dict[str, Any] = {}
+    ops: list[Op] = []
+    todo: dict[int, list[Any]] = {}
+    """process → what its op has still to do; the last is its completion."""
+    late: list[Any] = []
+    fresh = 0
+    empty: Any = () if lists else None
+
+    def get(key: Any, into: list[Any]) -> Any:
+        return lambda: into.append(store.get(repr(key), empty))
+
+    def put(key: Any, old: list[Any], new: Any) -> Any:
+        return lambda: store.update({repr(key): (*old[-1], new) if lists else new})
+
+    def told(type_: str, f: str, process: int, key: Any, old: list[Any], new: Any) -> Any:
+        found = list(old[-1]) if lists and old else old[-1] if old else None
+        append = [["r", key, found], ["append", key, new]] if f == "txn" else [["r", key, found]]
+        value = append if lists else [key, found if f == "read" else [found, new] if f == "cas" else new]
+        return lambda: ops.append(Op(type_, "txn" if lists else f, value, process))  # type: ignore[arg-type]
+
+    next_process = 4
+    free = [0, 1, 2, 3]
+    for _ in range(150):
+        if late and chance.random() < 0.1:
+            late.pop(0)()
+        process = chance.choice(free)
+        if todo.get(process):
+            todo[process].pop(0)()
+            continue
+        key = chance.choice(keys)
+        old: list[Any] = []
+        fresh += 1
+        new = name(chance.randint(1, 30) if chance.random() < 0.02 else fresh)
+        f = chance.choice(["read", "txn"] if lists else ["read", "read", "cas", "cas", "write"])
+        if f != "write":
+            get(key, old)()
+        outcome = chance.choice(["ok"] * 6 + ["fail", "info"])
+        if f == "read":
+            asked: Any = [["r", key, None]] if lists else [key, None]
+            steps = [told("ok", f, process, key, old, None)]
+        else:
+            asked = [["r", key, None], ["append", key, new]] if lists else [key, [old[-1], new] if old else new]
+            effect = put(key, old, new)
+            steps = [effect] if outcome != "fail" else []
+            steps.append(told("ok", f, process, key, old, new))
+        ops.append(Op("invoke", "txn" if lists else f, asked, process))
+        if outcome != "ok" and f != "read":
+            given_up = ops[-1].replace(type=outcome)
+            steps[-1] = lambda op=given_up: ops.append(op)
+        if outcome == "info" and f != "read":
+            late.append(steps[0])
+            steps = steps[1:] if chance.random() < 0.7 else []
+            free.remove(process)
+            free.append(next_process)
+            for step in steps:
+                step()
+            next_process += 1
+            continue
+        todo[process] = steps
+    ops = [op for op in ops if timed or op.type != "invoke"]
+    return History.from_ops([op.replace(index=i) for i, op in enumerate(ops)])
+
+
+@thorough
+@given(st.integers(0, 2**63), st.booleans())
+def test_one_copy_never_forks_whatever_is_unknown(seed: int, timed: bool) -> None:
+    found = SplitBrain().check(one_copy(seed, timed=timed), asked())
+    assert found.verdict == "valid", found.anomalies[:1]
+
+
+def test_a_lost_element_that_another_append_brings_back_is_no_fork() -> None:
+    """Both read [1] and one overwrites the other; a third, which had read [1, 2], then overwrites that."""
+
+    def begin(process: int, base: list[int], new: int) -> tuple[Any, ...]:
+        return ("invoke", process, "txn", [["r", 1, None], ["append", 1, new]])
+
+    def end(process: int, base: list[int], new: int) -> tuple[Any, ...]:
+        return ("ok", process, "txn", [["r", 1, base], ["append", 1, new]])
+
+    def read(process: int, found: list[int]) -> list[tuple[Any, ...]]:
+        return [("invoke", process, "txn", [["r", 1, None]]), ("ok", process, "txn", [["r", 1, found]])]
+
+    one, other, third = (0, [1], 2), (1, [1], 3), (2, [1, 2], 4)
+    start = [("invoke", 9, "txn", [["append", 1, 1]]), ("ok", 9, "txn", [["append", 1, 1]])]
+    records = [*start, begin(*one), begin(*other), end(*one), begin(*third), end(*other), *read(3, [1, 3])]
+    assert verdict(*records, end(*third), *read(3, [1, 2, 4])).verdict == "valid"
+    forked = verdict(*records, end(*third), *read(3, [1, 2, 4]), *read(4, [1, 3]))
+    assert forked.verdict == "invalid" and "appended 3" in forked.anomalies[0].sentence
+    assert "on top of [1]" in forked.anomalies[0].sentence
+
+
+def test_values_that_are_lists_are_values_of_registers() -> None:
+    values: dict[Any, Any] = {1: [1], 2: [[2], 2], 3: [3, 1]}
+    records: list[Any] = FORK
+    fork = [
+        (type_, process, f, [1, [values[part] for part in value[1]] if f == "cas" else values[value[1]]], None, node)
+        for type_, process, f, value, _, node in records
+    ]
+    second = [("invoke", 3, "read", [1, None]), ("ok", 3, "read", [1, values[3]])]
+    first = [("invoke", 2, "read", [1, None]), ("ok", 2, "read", [1, values[2]])]
+    assert verdict(*fork, *second).verdict == "valid"
+    assert verdict(*fork, *second, *first).anomaly_types == ["split-brain"]
+
+
+def test_completions_alone_do_not_say_what_was_there_first() -> None:
+    records = [record for record in FORK if record[0] == "ok"]
+    assert verdict(*records, ("ok", 3, "cas", [1, [3, 4]]), ("ok", 2, "cas", [1, [2, 5]])).verdict == "valid"
 
 
 def test_two_copies_are_found() -> None:
