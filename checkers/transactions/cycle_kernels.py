@@ -25,7 +25,7 @@ SHORT_ROW, LONG_ROW = 24, 64
 
 @kernel
 def adjacency(source, target, nodes):
-    """(first, targets): the graph as rows, without kinds."""
+    """(first, targets, edges): the graph as rows, without kinds. edges: int32[e], which edge stands at each place."""
     first = np.zeros(nodes + 1, np.int64)
     for edge in range(len(source)):
         first[source[edge] + 1] += 1
@@ -33,10 +33,12 @@ def adjacency(source, target, nodes):
         first[node + 1] += first[node]
     fill = first[:-1].copy()
     targets = np.empty(len(source), np.int32)
+    edges = np.empty(len(source), np.int32)
     for edge in range(len(source)):
-        targets[fill[source[edge]]] = target[edge]
+        at = fill[source[edge]]
+        targets[at], edges[at] = target[edge], edge
         fill[source[edge]] += 1
-    return first, targets
+    return first, targets, edges
 
 
 @kernel_part
@@ -216,78 +218,68 @@ def refine_around(source, target, kind, allowed, within, inner, groups, room):
 
 
 @kernel
-def inner_edges(source, target, kind, label, new_number, nodes):
+def inner_edges(first, target, edge, kind, label, new_number, nodes):
     """The edges inside of components as a CSR over the nodes that have a new number, without parallel dependencies.
 
-    Returns (first, source, target, kind, edge, read): `edge` numbers the edges given. Of several dependencies (ww, wr,
-    rw) between the same two nodes only the weakest is kept; read: the wr edge that was left out for a ww edge, else -1.
-    nodes: how many have a new number.
+    first, target, edge: see `adjacency`. kind: int8[e], by number of edge. nodes: how many have a new number.
+    Returns (first, source, target, kind, edge, read). Of several dependencies (ww, wr, rw) between the same two nodes
+    only the weakest is kept; read: the wr edge that was left out for a ww edge, else -1.
     """
     row = np.zeros(nodes + 1, np.int64)
-    for edge in range(len(source)):
-        own = label[source[edge]]
-        if own >= 0 and own == label[target[edge]]:
-            row[new_number[source[edge]] + 1] += 1
-    for node in range(nodes):
-        row[node + 1] += row[node]
-    count = row[nodes]
-    fill = row[:-1].copy()
-    out_edge = np.empty(count, np.int32)
-    for edge in range(len(source)):
-        own = label[source[edge]]
-        if own >= 0 and own == label[target[edge]]:
-            node = new_number[source[edge]]
-            out_edge[fill[node]] = edge
-            fill[node] += 1
-    first = np.zeros(nodes + 1, np.int64)
-    out_source = np.empty(count, np.int32)
-    out_target = np.empty(count, np.int32)
-    out_kind = np.empty(count, np.int8)
-    out_read = np.full(count, -1, np.int32)
+    out_source = np.empty(len(target), np.int32)
+    out_target = np.empty(len(target), np.int32)
+    out_kind = np.empty(len(target), np.int8)
+    out_edge = np.empty(len(target), np.int32)
+    out_read = np.empty(len(target), np.int32)
     kept_at = np.full(nodes, -1, np.int64)
     by_kind = np.zeros(8, np.int64)
     kept = 0
-    for node in range(nodes):
+    for old in range(len(label)):
+        own = label[old]
+        if own < 0:
+            continue
         # a row is taken from place `begin` on, in the order of kinds; what is kept never overtakes what is read
-        begin, end = row[node], row[node + 1]
-        if end - begin <= SHORT_ROW:
-            for i in range(begin + 1, end):
-                edge = out_edge[i]
-                at = i
-                while at > begin and kind[out_edge[at - 1]] > kind[edge]:
-                    out_edge[at] = out_edge[at - 1]
+        begin = end = kept
+        for place in range(first[old], first[old + 1]):
+            other = target[place]
+            if label[other] != own:
+                continue
+            how = kind[edge[place]]
+            at = end
+            if end - begin < SHORT_ROW:
+                while at > begin and out_kind[at - 1] > how:
+                    out_target[at], out_kind[at], out_edge[at] = out_target[at - 1], out_kind[at - 1], out_edge[at - 1]
                     at -= 1
-                out_edge[at] = edge
-        else:
+            out_target[at], out_kind[at], out_edge[at] = new_number[other], how, edge[place]
+            end += 1
+        if end - begin > SHORT_ROW:
             by_kind[:] = 0
             for i in range(begin, end):
-                by_kind[kind[out_edge[i]] + 1] += 1
+                by_kind[out_kind[i] + 1] += 1
             for k in range(7):
                 by_kind[k + 1] += by_kind[k]
-            ordered = np.empty(end - begin, np.int32)
-            for i in range(begin, end):
-                k = kind[out_edge[i]]
-                ordered[by_kind[k]] = out_edge[i]
-                by_kind[k] += 1
+            unordered = out_target[begin:end].copy(), out_kind[begin:end].copy(), out_edge[begin:end].copy()
             for i in range(end - begin):
-                out_edge[begin + i] = ordered[i]
+                how = unordered[1][i]
+                at = begin + by_kind[how]
+                out_target[at], out_kind[at], out_edge[at] = unordered[0][i], how, unordered[2][i]
+                by_kind[how] += 1
+        node = new_number[old]
+        low = kept
         for i in range(begin, end):
-            edge = out_edge[i]
-            other = new_number[target[edge]]
-            if kind[edge] <= PASS:
+            other, how = out_target[i], out_kind[i]
+            if how <= PASS:
                 weaker = kept_at[other]
-                if weaker >= first[node]:
-                    if kind[edge] == WR and out_kind[weaker] == WW:
-                        out_read[weaker] = edge
+                if weaker >= low:
+                    if how == WR and out_kind[weaker] == WW:
+                        out_read[weaker] = out_edge[i]
                     continue
                 kept_at[other] = kept
-            out_source[kept] = node
-            out_target[kept] = other
-            out_kind[kept] = kind[edge]
-            out_edge[kept] = edge
+            out_source[kept], out_target[kept], out_kind[kept], out_edge[kept] = node, other, how, out_edge[i]
+            out_read[kept] = -1
             kept += 1
-        first[node + 1] = kept
-    return first, out_source[:kept], out_target[:kept], out_kind[:kept], out_edge[:kept], out_read[:kept]
+        row[node + 1] = kept
+    return row, out_source[:kept], out_target[:kept], out_kind[:kept], out_edge[:kept], out_read[:kept]
 
 
 @kernel
@@ -397,15 +389,18 @@ def edges_of_kinds(kind):
 
 
 @kernel
-def rw_in_a_row(first, source, target, kind, txns, label, count, skip, tried_max):
-    """Some pairs of rw edges of each component of which one leads to where the other begins: (there, onward)."""
+def rw_in_a_row(first, source, target, kind, against, txns, label, count, skip, tried_max):
+    """Some pairs of rw edges of each component of which one leads to where the other begins: (there, onward).
+
+    against: all rw edges.
+    """
     tried = np.zeros(count, np.int64)
     there = np.empty(count * tried_max, np.int64)
     onward = np.empty(count * tried_max, np.int64)
     found = 0
-    for edge in range(len(source)):
+    for edge in against:
         own = label[source[edge]]
-        if kind[edge] != RW or own < 0 or skip[own] or tried[own] >= tried_max or source[edge] >= txns:
+        if own < 0 or skip[own] or tried[own] >= tried_max or source[edge] >= txns:
             continue
         middle = target[edge]
         if middle >= txns or label[middle] != own:

@@ -372,6 +372,7 @@ class _Finder:
                 flat.source,
                 flat.target,
                 flat.kind,
+                flat.of[RW],
                 flat.solid,
                 whole.label,
                 whole.count,

@@ -54,7 +54,7 @@ class Knots:
 def knots_of(graph: Graph) -> Knots | None:
     """Everything on cycles; None where there is no cycle."""
     source, target = np.ascontiguousarray(graph.source, np.int32), np.ascontiguousarray(graph.target, np.int32)
-    first, targets = adjacency(source, target, graph.nodes)
+    first, targets, edges = adjacency(source, target, graph.nodes)
     everything, alike = np.zeros(graph.nodes, np.int32), np.zeros(len(targets), np.int8)
     label, components, _ = refine(first, targets, alike, 1, everything, False, room_to_refine(graph.nodes))
     if not components:
@@ -64,7 +64,7 @@ def knots_of(graph: Graph) -> Knots | None:
     number[names] = np.arange(len(names), dtype=np.int32)
     txns = int(np.searchsorted(names, graph.txns))
     kinds = np.ascontiguousarray(graph.kind, np.int8)
-    row, from_, to, kind, edge, read = inner_edges(source, target, kinds, label, number, len(names))
+    row, from_, to, kind, edge, read = inner_edges(first, targets, edges, kinds, label, number, len(names))
     own = label[names]
     return Knots(
         txns=txns,

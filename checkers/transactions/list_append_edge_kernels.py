@@ -59,8 +59,11 @@ def value_edges(
     source_mop,
     target_mop,
 ):
-    """ww along each key's order, wr into and rw out of each read. Returns how many edges there are."""
+    """ww along each key's order, then wr into each read, then rw out of each. Returns how many edges there are."""
     count = 0
+    # rw edges: the read and the write
+    against = np.empty((len(function), 2), np.int32)
+    missed = 0
     for k in range(len(length)):
         before = np.int32(-1)
         for place in range(start[k], start[k] + length[k]):
@@ -91,9 +94,13 @@ def value_edges(
         if size < length[k]:
             write = next_certain[start[k] + size]
             if write >= 0 and txn[write] != reader:
-                source[count], target[count], kind[count] = reader, txn[write], RW
-                source_mop[count], target_mop[count] = mop, write
-                count += 1
+                against[missed, 0], against[missed, 1] = mop, write
+                missed += 1
+    for i in range(missed):
+        mop, write = against[i, 0], against[i, 1]
+        source[count], target[count], kind[count] = txn[mop], txn[write], RW
+        source_mop[count], target_mop[count] = mop, write
+        count += 1
     return count
 
 

@@ -218,9 +218,14 @@ def _torn(
     least = np.zeros(keys, np.int64)
     least_mop = np.zeros(keys, np.int64)
     found = [(np.int64(0), np.int64(0), np.int64(0), np.int64(0)) for _ in range(0)]
+    widest = 0
+    for reader in range(len(mop_start) - 1):
+        widest = max(widest, mop_start[reader + 1] - mop_start[reader])
+    reads = np.empty(widest, np.int64)
     for reader in range(len(mop_start) - 1):
         if not status_ok[reader] or mop_start[reader + 1] - mop_start[reader] < 2:
             continue
+        count = 0
         best = -1
         saw = missed = append = np.int64(-1)
         for mop in range(mop_start[reader + 1] - 1, mop_start[reader] - 1, -1):
@@ -232,10 +237,10 @@ def _torn(
                 all_by[k] = reader
                 shortest[k] = size
                 shortest_mop[k] = mop
-        for mop in range(mop_start[reader + 1] - 1, mop_start[reader] - 1, -1):
+            reads[count] = mop
+            count += 1
+        for mop in reads[:count]:
             k = key[mop]
-            if function[mop] != READ or not settled[k] or not fits[mop] or previous_append[mop] >= 0:
-                continue
             size = list_start[mop + 1] - list_start[mop]
             write = last_certain[start[k] + size - 1] if 0 < size <= length[k] else -1
             if write >= 0 and txn[write] != reader:

@@ -35,8 +35,8 @@ def known_dependencies(columns: TxnColumns, txn: np.ndarray, versions: Versions)
     n = len(columns)
     parts = [
         _read_from(columns, txn, versions),
-        *_before_the_first(columns, txn, versions),
         _writes_follow_reads(columns, txn, versions),
+        *_before_the_first(columns, txn, versions),
         session_edges(columns.status, columns.process, columns.began, versions.committed),
     ]
     if columns.timed:

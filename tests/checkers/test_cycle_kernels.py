@@ -12,6 +12,7 @@ from checkers.transactions.cycle_kernels import (
     LONG_ROW,
     SELF,
     SHORT_ROW,
+    adjacency,
     edges_around,
     edges_of_kinds,
     find_mutual,
@@ -120,7 +121,8 @@ def test_edges_inside_of_components_are_the_weakest_between_two(nodes: int, coun
                 expected.append((*between, int(kind[edge]), edge))
             if kind[edge] <= PASS:
                 seen.add(between)
-    first, *columns, read = inner_edges(source, target, kind, label, number, int(np.count_nonzero(label >= 0)))
+    rows_given = adjacency(source, target, nodes)
+    first, *columns, read = inner_edges(*rows_given, kind, label, number, int(np.count_nonzero(label >= 0)))
     rows = list(zip(*(column.tolist() for column in columns), strict=True))
     assert rows == expected
     assert [row[0] for row in rows] == np.repeat(np.arange(len(first) - 1), np.diff(first)).tolist()
