@@ -23,7 +23,9 @@ import argparse
 import dataclasses
 import resource
 import sys
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -67,14 +69,14 @@ def with_stale_reads(columns: TxnColumns, every: int = 1) -> TxnColumns:
     )
 
 
-def measured(columns: TxnColumns, options: CheckOptions, repeat: int, beside: float | None = None) -> float:
-    """Check, and print how long it takes. Returns the seconds."""
+def measured(columns: TxnColumns, options: CheckOptions, repeat: int, beside: float | None = None) -> Callable[[], Any]:
+    """Check, and print how long it takes. Returns what was measured."""
     check = partial(RwRegister().check_columns, columns, options)
     timed("first check", check)
-    verdict, seconds = timed("check", check, repeat, beside)
+    verdict = timed("check", check, repeat, beside)
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 1024)
     print(f"  {verdict.verdict} {verdict.anomaly_counts} {verdict.stats}; peak {peak_mb:,.0f} MB", *verdict.reasons)
-    return seconds
+    return check
 
 
 def main() -> None:
@@ -94,14 +96,15 @@ def main() -> None:
     options = CheckOptions(model=arguments.model, workload=dict.fromkeys(arguments.opts, True))
     for path in arguments.paths:
         print(path)
-        history, _ = timed("read", partial(read_history, path))
-        columns, columns_s = timed("columns", partial(columns_of, history, Form.RW_REGISTER), arguments.repeat)
+        history = timed("read", partial(read_history, path))
+        make_columns = partial(columns_of, history, Form.RW_REGISTER)
+        columns = timed("columns", make_columns, arguments.repeat)
         peer = PEER_S.get(len(columns)) if arguments.model is None else None
-        valid_s = measured(columns, options, arguments.repeat, peer)
+        valid = measured(columns, options, arguments.repeat, peer)
         if arguments.stale:
             print(f"  one of {arguments.stale_every} reads {VERSIONS_OLD} versions old")
-            broken_s = measured(with_stale_reads(columns, arguments.stale_every), options, arguments.repeat)
-            compare(columns_s, valid_s, broken_s)
+            broken = measured(with_stale_reads(columns, arguments.stale_every), options, arguments.repeat)
+            compare(make_columns, valid, broken, arguments.repeat)
     if arguments.black_box:
         print(f"black box, {arguments.txns:,} transactions of 8 operations, lag {arguments.lag}, flaw {arguments.flaw}")
         print(f"  PolySI, for 10,000 without lag {POLYSI_S:10.1f} s")
