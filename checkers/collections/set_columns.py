@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from checkers.client_calls import refuse_others
-from checkers.values import freeze, show, thaw
+from checkers.values import freeze, is_pair, show, thaw
 from harness.history import FAIL, INFO, INVOKE, OK, History, HistoryError
 from harness.value_columns import NO_NUMBER, NUMBER
 
@@ -190,7 +190,7 @@ def _refuse_keys(history: History, reads: CallPlaces) -> None:
     places = reads.begin[reads.begin != reads.end].tolist()
     for place in places[:1]:
         asked = history.value[place]
-        if isinstance(asked, list | tuple) and len(asked) == 2 and asked[1] is None:
+        if is_pair(asked) and asked[1] is None:
             raise HistoryError(
                 f"index {history.index[place]}: a read of {show(asked)} asks for one set of many, and this checker "
                 "judges one: give it the history of each key by itself, or judge with set-linearizable, keyed=yes"

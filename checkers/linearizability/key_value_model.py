@@ -57,9 +57,13 @@ class KeyValue:
     def action(self, f: str, argument: Any, result: Any, index: int) -> Action | None:
         """See Model."""
         text = result if f == "get" else argument
-        if not isinstance(text, str):
+        if not self.is_argument(text):
             raise HistoryError(f"index {index}: {f} needs a string, not {show(text)}")
         return (f, text)
+
+    def is_argument(self, value: Any) -> bool:
+        """See KnowsArguments."""
+        return isinstance(value, str)
 
     def step(self, state: Any, action: Any) -> State | _Illegal:
         """See Model."""

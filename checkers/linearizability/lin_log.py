@@ -24,7 +24,7 @@ from checkers.linearizability.lin_calls import UNKNOWN
 from checkers.linearizability.lin_outcome import NONLINEARIZABLE, Judged, act, broken, fits
 from checkers.linearizability.lin_sequence import FREE, Append, Observation, Stuck, fill
 from checkers.linearizability.linearizable_model import ILLEGAL, Action, Budget, Kind, Operation, State, _Illegal
-from checkers.values import freeze, show
+from checkers.values import freeze, is_pair, show
 from harness.history import HistoryError
 
 
@@ -48,7 +48,7 @@ class Log:
             return None
         if f == "read":
             return ("read", self._values(result, index))
-        if not isinstance(result, list | tuple) or len(result) != 2 or type(result[0]) is not int:
+        if not is_pair(result) or type(result[0]) is not int:
             raise HistoryError(f"index {index}: poll needs [position, values], not {show(result)}")
         if result[0] < self.first:
             raise HistoryError(f"index {index}: poll from position {result[0]}, but positions begin at {self.first}")
@@ -57,7 +57,7 @@ class Log:
     def _position(self, argument: Any, result: Any, index: int) -> int | None:
         if result is UNKNOWN or result == argument or result is None:
             return None
-        if not isinstance(result, list | tuple) or len(result) != 2 or type(result[0]) is not int:
+        if not is_pair(result) or type(result[0]) is not int:
             raise HistoryError(
                 f"index {index}: an append answers with its value or [position, value], not {show(result)}"
             )

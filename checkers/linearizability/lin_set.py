@@ -43,7 +43,7 @@ from checkers.linearizability.linearizable_model import (
     _Illegal,
 )
 from checkers.linearizability.linearizable_search import search
-from checkers.values import freeze, show
+from checkers.values import freeze, is_pair, show
 from harness.history import HistoryError
 
 
@@ -64,9 +64,8 @@ class Set:
         if result is UNKNOWN:
             return None
         if f == "contains":
-            pair = isinstance(argument, list | tuple) and len(argument) == 2 and argument[1] is None
-            element = argument[0] if pair else argument
-            seen = result[1] if isinstance(result, list | tuple) and len(result) == 2 else result
+            element = argument[0] if is_pair(argument) and argument[1] is None else argument
+            seen = result[1] if is_pair(result) else result
             if type(seen) is not bool:
                 raise HistoryError(f"index {index}: contains answers true or false, not {show(result)}")
             return ("contains", freeze(element, index), seen)

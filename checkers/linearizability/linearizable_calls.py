@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from checkers.linearizability.linearizable_model import NEVER, Action, Model, Operation
+from checkers.linearizability.linearizable_model import NEVER, Action, KnowsArguments, Model, Operation
 from checkers.values import freeze, is_pair, show
 from harness.history import FAIL, INFO, INVOKE, OK, TYPES, History, HistoryError
 
@@ -167,7 +167,7 @@ def contradicts(argument: Any, told: Any) -> bool:
 
 
 def _keyed(history: History, model: Model, invocations: Sequence[int]) -> bool:
-    """Whether values are [key, value]. Reads tell, whose own part is null; the cas where there are none."""
+    """Whether values are [key, value]. Reads tell, whose own part is null; where there are none, the other values."""
     reads = [place for place in invocations if history.f_names[history.f[place]] in model.read_fs]
     if reads:
         pairs = [place for place in reads if is_pair(history.value[place])]
@@ -184,6 +184,9 @@ def _keyed(history: History, model: Model, invocations: Sequence[int]) -> bool:
                 f"{show(history.value[pairs[0]])}: nobody could tell whether that is a key and a value"
             )
         return bool(keyed)
+    if isinstance(model, KnowsArguments):
+        values = [history.value[place] for place in invocations]
+        return bool(values) and all(is_pair(value) and not model.is_argument(value) for value in values)
     cas = [place for place in invocations if history.f_names[history.f[place]] == "cas"]
     return bool(cas) and all(is_pair(history.value[place]) and is_pair(history.value[place][1]) for place in cas)
 

@@ -147,6 +147,15 @@ class Outcome:
 
 
 @runtime_checkable
+class KnowsArguments(Protocol):
+    """A model that can tell an argument from a key and its argument, `[k, v]`."""
+
+    def is_argument(self, value: Any) -> bool:
+        """Whether an op may have it as its argument."""
+        ...
+
+
+@runtime_checkable
 class HasOwnAlgorithm(Protocol):
     """A model that can decide some histories of its objects faster than the search does."""
 

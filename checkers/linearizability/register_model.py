@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from checkers.linearizability.linearizable_model import ILLEGAL, Action, Kind, Operation, State, _Illegal
-from checkers.values import freeze, show
+from checkers.values import freeze, is_pair, show
 from harness.history import HistoryError
 
 
@@ -31,7 +31,7 @@ class Register:
             return ("read", freeze(result, index))
         if f == "write":
             return ("write", freeze(argument, index))
-        if not isinstance(argument, list | tuple) or len(argument) != 2:
+        if not is_pair(argument):
             raise HistoryError(f"index {index}: a cas needs a value [old, new], not {show(argument)}")
         old, new = freeze(argument[0], index), freeze(argument[1], index)
         return ("read", old) if old == new else ("cas", old, new)

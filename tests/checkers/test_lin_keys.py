@@ -75,3 +75,18 @@ def test_a_read_invoked_with_null_tells_that_there_are_no_keys(tmp_path: Path) -
     file.write_text("".join(write_lines(lists)))
     for source in (lists, file):
         assert check(source, workload="register").verdict == "invalid"
+
+
+def test_a_store_of_strings_that_nobody_reads_tells_keys_by_its_values(tmp_path: Path) -> None:
+    """Its values are strings, so a list of two can only be a key and its string."""
+    keyed = ops_of([("put", [1, "a"], [1, "a"]), ("append", ["x", "b"], ["x", "b"])])
+    plain = ops_of([("put", "a", "a"), ("append", "b", "b")])
+    mixed = ops_of([("put", [1, "a"], [1, "a"]), ("append", "b", "b")])
+    file = tmp_path / "history.edn"
+    for ops, keys in ((keyed, 2), (plain, 1)):
+        file.write_text("".join(write_lines(ops)))
+        for source in (ops, file):
+            verdict = check(source, workload="kv")
+            assert (verdict.verdict, verdict.checkers["linearizable"].stats["keys"]) == ("valid", keys)
+    with pytest.raises(HistoryError, match="put needs a string"):
+        check(mixed, workload="kv")
