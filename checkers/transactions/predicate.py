@@ -15,7 +15,10 @@ circle. A circle is named as in list-append, without `-item` since it goes throu
 where a read misses a row that was acknowledged before the read began; `G-nonadjacent` where two reads each show one of
 two rows. Single reads: `G1a` (the row of a failed insert), `garbage-read` (a row that nobody inserted).
 
-An insert of unknown outcome happened if its row was ever read. Cost: O(n log n), for n ops, of few a key.
+An insert of unknown outcome happened if its row was ever read. Each row is inserted once: where two inserts of one row
+of a key may both have happened, the verdict is unknown unless a violation is proven anyway.
+
+Cost: O(n log n), for n ops, of few a key.
 """
 
 from __future__ import annotations
@@ -24,6 +27,8 @@ from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from checkers.client_calls import ClientCall, calls_of, pair_of, parts_of
 from checkers.findings import Finding, verdict_of
@@ -60,12 +65,17 @@ class Predicate:
         calls = calls_of(history, ("insert", "read"), only=True)
         keys = _keys(calls)
         committed = [call.ok for call in calls]
+        seen_by: dict[int, int] = {}
+        twice: list[_Key] = []
         for each in keys.values():
-            seen = {row for reader, rows in each.reads for row in _frozen(rows, calls[reader].record)}
+            seen = {row: reader for reader, rows in each.reads for row in _frozen(rows, calls[reader].record)}
             for row, makers in each.inserts.items():
                 possible = _possible(makers, calls)
                 if row in seen and len(possible) == 1:
                     committed[possible[0]] = True
+                    seen_by[possible[0]] = seen[row]
+            if any(len(_possible(makers, calls)) > 1 for makers in each.inserts.values()):
+                twice.append(each)
         graph = ExplainedGraph(calls, committed, history.has_invocations)
         findings: list[Finding] = []
         for each in keys.values():
@@ -73,10 +83,13 @@ class Predicate:
         cycles, undecided = graph.cycles(options.max_shown)
         more: Counter[str] = Counter()
         for name, count, examples in cycles:
-            findings += [Finding(graph.anomaly(name, cycle, _sentence), name) for cycle in examples]
+            findings += [Finding(_shown(graph, name, cycle, seen_by), name) for cycle in examples]
             more[name] += count - len(examples)
         if not history.has_invocations and calls and needs_realtime(model):
             undecided.append(f"the history has no invocations: nothing is known about realtime, which {model} needs")
+        if twice:
+            some = ", ".join(show(each.key) for each in twice[:5])
+            undecided.append(f"a row may have been inserted twice with the same key ({some}): rows must be unique")
         inserts = [call for call in calls if call.f == "insert"]
         stats = {
             "keys": len(keys),
@@ -174,13 +187,21 @@ def _impossible(each: _Key, shown: set[Hashable], calls: Any, reader: int) -> It
             garbage = Anomaly("garbage-read", [read.record], sentence, key=each.key, sub_history=read.records)
             yield Finding(garbage, "garbage-read")
         elif not _possible(makers, calls):
-            records = sorted({read.record, *(record for maker in makers for record in calls[maker].records)})
+            records = sorted({*read.records, *(record for maker in makers for record in calls[maker].records)})
             sentence = (
                 f"Key {show(each.key)}: op {read.record} found row {show(row)}, but its insert (op "
                 f"{calls[makers[0]].record}) failed: it never took effect."
             )
             ops = sorted({read.record, calls[makers[0]].record})
             yield Finding(Anomaly("G1a", ops, sentence, key=each.key, sub_history=records), "G1a")
+
+
+def _shown(graph: ExplainedGraph, name: str, cycle: Cycle, seen_by: dict[int, int]) -> Anomaly:
+    """A circle, with the reads that prove that its inserts of unknown outcome happened."""
+    anomaly = graph.anomaly(name, cycle, _sentence)
+    proofs = [seen_by[step.source] for step in cycle if not graph.calls[step.source].ok]
+    records = {*anomaly.sub_history, *(record for proof in proofs for record in graph.calls[proof].records)}
+    return msgspec.structs.replace(anomaly, sub_history=sorted(records))
 
 
 def _sentence(name: str, cycle: Cycle, edges: list[Edge]) -> str:
