@@ -29,9 +29,10 @@ import numpy as np
 
 from checkers.collections.set_columns import NEVER, columns_of
 from checkers.findings import ALWAYS, Finding, verdict_of
+from checkers.values import show, thaw
 from harness.checker import CheckOptions
 from harness.fault import Window
-from harness.history import History
+from harness.history import OK, History
 from harness.op import NO_FAULTS
 from harness.verdict import Anomaly, Verdict
 
@@ -42,14 +43,16 @@ TYPE = "not-durable"
 class Writes:
     """w writes that can be told apart, and r reads that show some of them.
 
-    labels: w things for sentences and keys. acknowledged: int64[w], place of the record that acknowledged it, NEVER
-    where there is none. seen: int64[w], place where a read that showed it last had begun, -1 for none.
+    labels: w things for keys and, as they are shown, for sentences. acknowledged: int64[w], place of the record that
+    acknowledged it first, NEVER where there is none. quiet: place of the last acknowledgement of all, -1 for none.
+    seen: int64[w], place where a read that showed it last had begun, -1 for none.
     read_begin, read_end: int64[r], places. start: int64[r + 1] and write: int64[...], what each read shows.
     noun: what a write is called ("element", "append").
     """
 
     labels: Sequence[Any] | np.ndarray
     acknowledged: np.ndarray
+    quiet: int
     seen: np.ndarray
     read_begin: np.ndarray
     read_end: np.ndarray
@@ -74,6 +77,7 @@ class Durability:
         writes = Writes(
             labels=columns.labels,
             acknowledged=columns.acknowledged,
+            quiet=int(columns.adds.end[columns.adds.outcome == OK].max(initial=-1)),
             seen=seen,
             read_begin=columns.read_begin,
             read_end=columns.read_end,
@@ -87,22 +91,24 @@ def judge(history: History, writes: Writes, options: CheckOptions) -> Verdict:
     """The verdict on writes and reads, however they were found."""
     acknowledged = np.flatnonzero(writes.acknowledged < NEVER)
     windows = history.windows()
-    quiet = max(
-        last_heal(history, windows), final_phase(history), int(writes.acknowledged[acknowledged].max(initial=-1))
-    )
+    quiet = max(last_heal(history, windows), final_phase(history), writes.quiet)
     final = np.flatnonzero(writes.read_begin > quiet) if history.has_invocations else np.empty(0, np.int64)
     shown = np.zeros(len(writes.acknowledged), bool)
     for read in final.tolist():
         shown[writes.write[writes.start[read] : writes.start[read + 1]]] = True
     absent = acknowledged[~shown[acknowledged]]
     clients = {node for node, client in zip(history.node, history.client.tolist()) if client and node is not None}
-    asked = {history.node[place] for place in writes.read_end[final].tolist()} - {None}
+    by_node: dict[str | None, int] = {}
+    for read in final.tolist():
+        begin, end = int(writes.read_begin[read]), int(writes.read_end[read])
+        by_node.setdefault(history.node[begin] or history.node[end], read)
+    asked = by_node.keys() - {None}
     undecided = _undecided(history, len(final), clients - asked, not clients, len(absent), windows)
     lost = absent if not undecided else absent[:0]
     faults = [_preceding(windows, history, _last_known(writes, int(each))) for each in lost.tolist()]
-    first = int(final[0]) if len(final) else -1
     findings = [
-        _finding(history, writes, int(each), window, first, len(final)) for each, window in zip(lost.tolist(), faults)
+        _finding(history, writes, int(each), window, list(by_node.values()), len(final))
+        for each, window in zip(lost.tolist(), faults)
     ]
     return verdict_of(
         Durability.name,
@@ -177,15 +183,17 @@ def _named(window: Window | None) -> str:
     return f"{window.fault.kind} {window.fault.id}"
 
 
-def _finding(history: History, writes: Writes, write: int, window: Window | None, read: int, count: int) -> Finding:
+def _finding(
+    history: History, writes: Writes, write: int, window: Window | None, reads: Sequence[int], count: int
+) -> Finding:
+    """reads: a final read of each node."""
     place, seen = int(writes.acknowledged[write]), int(writes.seen[write])
     label = writes.labels[write]
-    key = int(label) if isinstance(label, np.integer) else label
-    after = f"it was seen last at {history.time_ns[seen] / 1e9:.3f} s" if seen >= 0 else "no read ever showed it"
+    key = int(label) if isinstance(label, np.integer) else thaw(label)
+    after = f"a read that began at {_moment(history, seen)} showed it last" if seen >= 0 else "no read ever showed it"
     sentence = (
-        f"Client {history.process[place]} was told that {writes.noun} {key} is written "
-        f"({history.time_ns[place] / 1e9:.3f} s), and none of the {count} final reads, on every node, has it; "
-        f"{after}."
+        f"Client {history.process[place]} was told that {writes.noun} {show(key)} is written "
+        f"({_moment(history, place)}), and none of the {count} final reads, on every node, has it; {after}."
     )
     details: dict[str, Any] = {}
     if window is not None:
@@ -195,6 +203,14 @@ def _finding(history: History, writes: Writes, write: int, window: Window | None
         )
         sentence += f" The fault {when}: {window.fault.kind}{nodes} at {window.begin_ns / 1e9:.3f} s."
         details = {"fault": window.fault.id, "kind": window.fault.kind, "nodes": list(window.fault.nodes)}
-    invocation = int(history.pair[place])
-    records = sorted(int(history.index[each]) for each in {place, invocation, int(writes.read_end[read])} if each >= 0)
-    return Finding(Anomaly(TYPE, records, sentence, key=key, sub_history=records, details=details), ALWAYS)
+    ends = [int(writes.read_end[read]) for read in reads]
+    begins = [int(writes.read_begin[read]) for read in reads]
+    ops = sorted(int(history.index[each]) for each in (place, *ends))
+    records = sorted(int(history.index[each]) for each in {place, int(history.pair[place]), *ends, *begins})
+    return Finding(Anomaly(TYPE, ops, sentence, key=key, sub_history=records, details=details), ALWAYS)
+
+
+def _moment(history: History, place: int) -> str:
+    """When a record was made; its index where it does not say."""
+    time_ns = int(history.time_ns[place])
+    return f"{time_ns / 1e9:.3f} s" if time_ns > 0 else f"op {history.index[place]}"

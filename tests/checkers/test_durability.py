@@ -6,12 +6,15 @@ Method: hypothesis draws histories of a set with nodes and faults; a few plain l
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from checkers.replicas.durability import Durability
+from checkers.values import show
+from harness.checker import CheckOptions
 from tests.checkers.histories import asked, fault, history
 
 EXAMPLES = int(os.environ.get("FAULTLINE_EXAMPLES", "600"))
@@ -21,7 +24,7 @@ Record = tuple[Any, ...]
 
 @st.composite
 def runs(draw: Any) -> list[Record]:
-    """Adds, reads on nodes, a fault or none, a mark of the final reads or none; some adds acknowledged late."""
+    """Adds, some twice, reads on nodes, a fault or none, a mark of the final reads or none; some acknowledged late."""
     records: list[Record] = []
     late: list[Record] = []
     number, fault_open = 0, False
@@ -29,7 +32,7 @@ def runs(draw: Any) -> list[Record]:
         node = draw(st.sampled_from(NODES))
         kind = draw(st.sampled_from(["add", "add", "read", "read", "fault", "late"]))
         if kind == "add":
-            number += 1
+            number = max(1, number + draw(st.sampled_from([0, 1, 1, 1])))
             outcome = draw(st.sampled_from(["ok", "ok", "ok", "info", "fail"]))
             records.append(("invoke", process, "add", number, None, node))
             completion = (outcome, process, "add", number, None, node)
@@ -56,13 +59,36 @@ def runs(draw: Any) -> list[Record]:
     return records
 
 
-def judged(records: list[Record]) -> tuple[str, set[int]]:
-    """(verdict, lost elements), by definition."""
+def dressed(records: list[Record], element: Callable[[int], Any], named_in: str) -> list[Record]:
+    """The same with elements of another type, and nodes named in invocations (`invoke`), completions (`ok`) or both."""
+    worn = []
+    for type_, process, f, value, *rest in records:
+        if f == "add":
+            value = element(value)
+        elif f == "read" and value is not None:
+            value = [element(each) for each in value]
+        if process != "nemesis" and named_in in ("invoke", "ok") and (type_ == "invoke") != (named_in == "invoke"):
+            rest = []
+        worn.append((type_, process, f, value, *rest))
+    return worn
+
+
+ELEMENTS: list[Callable[[int], Any]] = [
+    lambda n: n,
+    lambda n: f"e{n}",
+    lambda n: [n, [n]],
+    lambda n: 2**70 + n,
+    lambda n: [1, True, "1", 2.5, [1], None, False, 0, 2**70, "None"][n - 1],
+]
+
+
+def judged(records: list[Record], nodes: set[str]) -> tuple[str, set[int]]:
+    """(verdict, lost elements), by definition. nodes: those that clients talked to."""
     acknowledged = {value: place for place, (t, p, f, value, *_) in enumerate(records) if f == "add" and t == "ok"}
     healed = [place for place, (t, p, *_) in enumerate(records) if p == "nemesis"]
     injected = [place for place, (t, p, f, *_) in enumerate(records) if f == "inject"]
     heals = [place for place, (t, p, f, *_) in enumerate(records) if f == "heal" and t == "info"]
-    quiet = max([-1, *acknowledged.values(), *healed])
+    quiet = max([-1, *acknowledged.values(), *healed])  # of what was added twice the last acknowledgement
     if injected and not heals:
         quiet = len(records)
     final = []
@@ -72,7 +98,6 @@ def judged(records: list[Record]) -> tuple[str, set[int]]:
             if seen is not None:
                 final.append((set(seen), node))
     absent = {value for value in acknowledged if not any(value in seen for seen, _ in final)}
-    nodes = {record[5] for record in records if record[1] != "nemesis"}
     if not absent or not acknowledged:
         return "valid", set()
     if {node for _, node in final} != nodes:
@@ -81,12 +106,17 @@ def judged(records: list[Record]) -> tuple[str, set[int]]:
 
 
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(runs())
-def test_it_is_as_defined(records: list[Record]) -> None:
-    verdict = Durability().check(history(*records), asked())
-    expected, lost = judged(records)
+@given(runs(), st.sampled_from(ELEMENTS), st.sampled_from(["both", "invoke", "ok"]))
+def test_it_is_as_defined(records: list[Record], element: Callable[[int], Any], named_in: str) -> None:
+    told = dressed(records, element, named_in)
+    verdict = Durability().check(history(*told), CheckOptions(max_shown=100))
+    expected, lost = judged(records, {record[5] for record in told if record[1] != "nemesis" and len(record) > 5})
     assert verdict.verdict == expected, verdict
-    assert {anomaly.key for anomaly in verdict.anomalies} == lost
+    assert {repr(anomaly.key) for anomaly in verdict.anomalies} == {repr(element(each)) for each in lost}
+    for anomaly in verdict.anomalies:
+        assert f"element {show(anomaly.key)} is written" in anomaly.sentence
+        again = Durability().check(history(*(told[index] for index in anomaly.sub_history)), asked())
+        assert [repr(each.key) for each in again.anomalies] == [repr(anomaly.key)]
 
 
 def run(final: list[tuple[str, list[int]]], *, healed: bool = True, second_ns: int = 0) -> Any:
