@@ -26,7 +26,8 @@ from typing import ClassVar
 
 from checkers.client_calls import ClientCall, calls_of, parts_of
 from checkers.findings import ALWAYS, Finding, verdict_of
-from checkers.values import freeze, show
+from checkers.replicas.durability import last_heal
+from checkers.values import freeze, show, thaw
 from harness.checker import CheckOptions
 from harness.history import History, HistoryError
 from harness.verdict import Anomaly, Verdict
@@ -62,7 +63,7 @@ class TwoPlaces:
         settle_s = float(options.workload.get("settle", SETTLE_S))
         calls = calls_of(history, ("write", "read"))
         writes, reads = [call for call in calls if call.f == "write"], [call for call in calls if call.f == "read"]
-        quiet_ns = max([0, *_heals(history), *(call.end_ns or call.begin_ns for call in writes)])
+        quiet_ns = max([_last_heal_ns(history), *(call.end_ns or call.begin_ns for call in writes)])
         final = [_final(call) for call in reads if call.ok and call.begin_ns >= quiet_ns + settle_s * 1e9]
         nodes = {call.node for call in calls} - {None}
         unread = sorted(str(node) for node in nodes - {read.call.node for read in final})
@@ -124,15 +125,17 @@ class TwoPlaces:
             f"{self.noun.capitalize()} {show(item)} is in {here} (op {read.record}), and none of the {len(final)} "
             f"reads that began after everything had settled, on every node, shows it in {there}."
         )
-        return Finding(Anomaly(self.torn, [read.record], sentence, key=item, sub_history=read.records), ALWAYS)
+        records = sorted({*read.records, *_of_each_node(final)})
+        return Finding(Anomaly(self.torn, [read.record], sentence, key=thaw(item), sub_history=records), ALWAYS)
 
     def _lost(self, write: ClientCall, final: Sequence[Final]) -> Finding:
         sentence = (
             f"Client {write.process} was told that {self.noun} {show(write.argument)} is written ({write.moment}), and "
             f"none of the {len(final)} reads that began after everything had settled, on every node, shows any of it."
         )
-        records = sorted({*write.records, final[0].call.record})
-        return Finding(Anomaly(LOST, records, sentence, key=write.argument, sub_history=records), ALWAYS)
+        ops = sorted({*write.records, final[0].call.record})
+        records = sorted({*write.records, *_of_each_node(final)})
+        return Finding(Anomaly(LOST, ops, sentence, key=write.argument, sub_history=records), ALWAYS)
 
 
 class AtomicBatches(TwoPlaces):
@@ -162,8 +165,9 @@ def _undecided(finals: int, unread: list[str], settle_s: float, history: History
     return [f"no final read succeeded on {', '.join(unread)}"] if unread else []
 
 
-def _heals(history: History) -> list[int]:
-    return [window.end_ns for window in history.windows() if window.healed]
+def _last_heal_ns(history: History) -> int:
+    place = last_heal(history, history.windows())
+    return max(0, int(history.time_ns[place])) if place >= 0 else 0
 
 
 def _last_begins(final: Sequence[Final]) -> dict[str | None, int]:
@@ -172,6 +176,12 @@ def _last_begins(final: Sequence[Final]) -> dict[str | None, int]:
     for read in final:
         begins[read.call.node] = max(begins.get(read.call.node, 0), read.call.begin_ns)
     return begins
+
+
+def _of_each_node(final: Sequence[Final]) -> list[int]:
+    """The records of the last read of each node."""
+    last = {read.call.node: read.call for read in sorted(final, key=lambda read: read.call.begin_ns)}
+    return [record for call in last.values() for record in call.records]
 
 
 def _final(call: ClientCall) -> Final:

@@ -49,7 +49,13 @@ class Recorder:
             self.rest(1)
 
     def judged(self, checker: Any) -> Verdict:
-        return checker.check(History.from_ops(self.ops), CheckOptions(workload={"settle": 20}))
+        """The verdict; the records that each anomaly names must show it by themselves."""
+        asked = CheckOptions(workload={"settle": 20})
+        verdict: Verdict = checker.check(History.from_ops(self.ops), asked)
+        for anomaly in verdict.anomalies:
+            alone = checker.check(History.from_ops([self.ops[index] for index in anomaly.sub_history]), asked)
+            assert (anomaly.type, anomaly.key) in [(each.type, each.key) for each in alone.anomalies]
+        return verdict
 
 
 def test_both_rows_or_neither_is_valid() -> None:
@@ -126,6 +132,27 @@ def test_every_node_must_have_been_asked() -> None:
     assert verdict.verdict == "unknown" and "n2" in verdict.reasons[0]
     told.twice([1, 2], [2], nodes=2)
     assert told.judged(AtomicBatches()).verdict == "invalid"
+
+
+def test_a_loss_on_several_nodes_is_shown_with_a_read_of_each() -> None:
+    told = Recorder()
+    told.write([1, 2], process=0)
+    told.write([3, 4], process=1)
+    told.rest()
+    told.twice([[3, 4]], [], nodes=3)
+    assert told.judged(AtomicBatches()).anomaly_counts == {"not-durable": 1, "torn-batch": 1}
+
+
+def test_the_last_record_of_another_recorders_nemesis_counts_as_the_last_heal() -> None:
+    told = Recorder()
+    told.write(1)
+    told.rest()
+    told.ops.append(Op("info", "stop-partition", None, "nemesis", int(told.now_s * SECOND), len(told.ops)))
+    told.twice([1], [])
+    assert told.judged(AtomicBatches()).verdict == "unknown"
+    told.rest()
+    told.twice([1], [])
+    assert told.judged(AtomicBatches()).anomaly_counts == {"torn-batch": 1}
 
 
 def test_nothing_written_and_nothing_read_is_no_verdict_of_ours() -> None:
