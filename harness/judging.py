@@ -26,7 +26,7 @@ from harness.op import LAG, PRIMARIES, Op
 from harness.options import with_defaults
 from harness.plan import TestPlan
 from harness.reading import read_recording, with_line
-from harness.registry import find_target, find_workload
+from harness.registry import find_target, find_workload, own_name
 from harness.store import RunFolder
 from harness.target import Claim, KnownIssue
 from harness.verdict import Verdict
@@ -115,7 +115,7 @@ def _observed(history: History, asked: CheckOptions, by: set[str]) -> dict[str, 
 def judge_run(folder: RunFolder, *, workload: str | None = None, model: str | None = None) -> Verdict:
     """Judge a recorded run by its own plan, or against another model."""
     plan = folder.read_plan()
-    if workload is not None and workload != plan.workload:
+    if workload is not None and own_name(workload) != plan.workload:
         raise UsageError(f"{folder.path} recorded the workload {plan.workload!r}, not {workload!r}")
     plan, found = _filled(plan), find_workload(plan.workload)
     environment = folder.read_environment()

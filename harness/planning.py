@@ -19,7 +19,7 @@ from checkers import models
 from harness.errors import UsageError
 from harness.options import Option
 from harness.plan import TestPlan
-from harness.registry import find_nemesis, find_target, find_workload, own_nemeses
+from harness.registry import find_nemesis, find_target, find_workload, own_name, own_nemeses
 from harness.schedule import SCHEDULE_OPTIONS
 from harness.substrates import SUBSTRATES
 from harness.target import Target, Timeouts
@@ -59,7 +59,7 @@ def make_plan(request: Request) -> TestPlan:
     assert request.target is not None
     target = _as_asked(find_target(request.target), request.options)
     problems: list[str] = []
-    workload_name = request.workload or target.default_workload
+    workload_name = own_name(request.workload or target.default_workload)
     workload = find_workload(workload_name)
     if workload_name not in target.workloads:
         problems.append(

@@ -38,9 +38,15 @@ def find_target(name: str) -> type[Target]:
     return _find("target", name, lambda: _imported(targets.REGISTRY[name]) if name in targets.REGISTRY else None)
 
 
+def own_name(workload: str) -> str:
+    """Our name of a workload that may have been called as Jepsen calls it."""
+    return workloads.JEPSEN_NAMES.get(workload, workload)
+
+
 def find_workload(name: str) -> Workload:
-    """The workload. Raises UsageError for an unknown name."""
-    return _find("workload", name, lambda: _imported(workloads.REGISTRY[name]) if name in workloads.REGISTRY else None)
+    """The workload, by its own name or by Jepsen's. Raises UsageError for an unknown name."""
+    own = own_name(name)
+    return _find("workload", name, lambda: _imported(workloads.REGISTRY[own]) if own in workloads.REGISTRY else None)
 
 
 def find_nemesis(kind: str, target: type[Target]) -> Nemesis:

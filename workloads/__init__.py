@@ -37,3 +37,14 @@ REGISTRY: dict[str, str] = {
     "multi-register": "workloads.data_types:MULTI_REGISTER",
     "log": "workloads.data_types:LOG",
 }
+
+JEPSEN_NAMES: dict[str, str] = {
+    "list-append": "append",
+    "wr": "rw-register",
+    "linearizable-register": "register",
+    "set-full": "set",
+    "total-queue": "queue",
+    "adya": "predicate",
+    "g2": "predicate",
+}
+"""What Jepsen calls them, where it has another name for the same ops: `--workload total-queue` is `queue`."""
