@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -158,13 +158,10 @@ class _Question:
 
     def _proof(self, mine: list[Seen], its: list[Seen]) -> tuple[Seen, Seen] | None:
         """A read of each, one after the other, the later one's answer not explained by what came too late."""
-        for by_itself in (True, False):
-            for first, second in ((mine, its), (its, mine)):
-                for earlier in first:
-                    repeated = earlier if by_itself else first[-1]
-                    for later in second:
-                        if later.call.place > earlier.call.end and self._contradicts(earlier, repeated, later):
-                            return earlier, later
+        by_themselves = ((earlier, earlier, later) for earlier, _, later in _in_turn(mine, its))
+        for earlier, repeated, later in itertools.chain(by_themselves, _in_turn(mine, its)):
+            if self._contradicts(earlier, repeated, later):
+                return earlier, later
         one, other = mine[-1], its[-1]
         return (one, other) if self._contradict_at_once(one, other) else None
 
@@ -223,6 +220,14 @@ class _Question:
             if read.call.end > until and _content(read) in final:
                 first.setdefault(str(read.call.node), read.call.end_ns)
         return max(first.values()), max((read.call.end_ns for read in different), default=None)
+
+
+def _in_turn(mine: list[Seen], its: list[Seen]) -> Iterator[tuple[Seen, Seen, Seen]]:
+    """(a read of one node, its last one, a read of the other that began after the first had returned)."""
+    for first, second in ((mine, its), (its, mine)):
+        for earlier, later in itertools.product(first, second):
+            if later.call.place > earlier.call.end:
+                yield earlier, first[-1], later
 
 
 def _content(read: Seen) -> Hashable:
