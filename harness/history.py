@@ -17,6 +17,7 @@ Cost: of ops one pass, some 2 µs and 150 bytes a record beside its value; of fi
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,19 +26,25 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from harness.errors import UsageError
 from harness.fault import Fault, Window
 from harness.op import NEMESIS, PHASE, Op
+from harness.records import (
+    FAIL,
+    INFO,
+    INVOKE,
+    NEMESIS_PROCESS,
+    OK,
+    TYPES,
+    HistoryError,
+    MalformedError,
+    Pairing,
+    error_text,
+    fields_of,
+    show,
+)
 from harness.value_columns import ValueColumns
 
-INVOKE, OK, FAIL, INFO = range(4)
-TYPES = ("invoke", "ok", "fail", "info")
-NEMESIS_PROCESS = -1
-"""What the process column holds for `nemesis` (and any other process that is no number)."""
-
-
-class HistoryError(UsageError):
-    """A record that is no history: names the line or index, what is wrong, and what was expected."""
+__all__ = ["FAIL", "INFO", "INVOKE", "NEMESIS_PROCESS", "OK", "TYPES", "History", "HistoryError"]
 
 
 @dataclass(frozen=True)
@@ -84,9 +91,7 @@ class History:
 
         where: names the record at a place in messages (a file's line); by default "record 7". Raises HistoryError.
         """
-        from harness.history_builder import Builder, show
-
-        builder = Builder(where or (lambda place: f"record {place}"))
+        builder = _Builder(where or (lambda place: f"record {place}"))
         for op in ops:
             if isinstance(op, Op):
                 builder.add(op.type, op.f, op.value, op.process, op.time_ns, op.index, op.error, op.node)
@@ -205,10 +210,47 @@ class History:
             raise HistoryError(f"index {self.index[place]}: a fault record is malformed: {error}") from None
 
 
-def error_text(error: Any) -> str:
-    """An op's error as one line: Jepsen's are often vectors, `[:timeout "no answer"]` → `timeout: no answer`."""
-    if isinstance(error, str):
-        return error
-    if isinstance(error, list | tuple):
-        return ": ".join(error_text(part) for part in error if part is not None)
-    return str(error)
+class _Builder:
+    """Grows a History record by record."""
+
+    def __init__(self, where: Callable[[int], str]) -> None:
+        self.values: list[Any] = []
+        self.errors: list[str | None] = []
+        self.nodes: list[str | None] = []
+        self.times_ns = array("q")
+        self.pairing = Pairing(self.values, where)
+
+    def error(self, what: str) -> HistoryError:
+        """The error for the record that comes next."""
+        return self.pairing.error(what)
+
+    def add(
+        self, type_: Any, f: Any, value: Any, process: Any, time_ns: Any, index: Any, error: Any, node: Any
+    ) -> None:
+        """Check one record and append it. Raises HistoryError."""
+        try:
+            fields = fields_of(type_, f, process, time_ns, index)
+        except MalformedError as wrong:
+            raise self.error(str(wrong)) from None
+        self.values.append(value)
+        self.pairing.add(fields)
+        self.times_ns.append(fields.time_ns)
+        self.errors.append(None if error is None else error_text(error))
+        self.nodes.append(None if node is None else str(node))
+
+    def finish(self) -> History:
+        """The columns. Raises HistoryError for a completion without an invocation."""
+        pairing = self.pairing
+        pair = pairing.finish()
+        return History(
+            type=np.array(pairing.types, dtype=np.int8),
+            process=np.array(pairing.processes, dtype=np.int64),
+            time_ns=np.array(self.times_ns, dtype=np.int64),
+            f=np.array(pairing.fs, dtype=np.int32),
+            f_names=tuple(pairing.f_codes),
+            value=self.values,
+            error=self.errors,
+            node=self.nodes,
+            index=np.array(pairing.indexes, dtype=np.int64),
+            pair=pair,
+        )

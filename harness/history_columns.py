@@ -3,7 +3,7 @@
 Problem: a reader that fills columns (`harness.line_columns`) would lose all that it won if each record were then looked
 at as objects. Idea: the rules that make records a history (an index that grows, one op of a process at a time, a
 completion for the op that was invoked) are checked by one compiled walk over the columns. It only says yes or no; on no
-`harness.history_builder` goes over the records one by one, and names the line, or tells overlapping transactions apart;
+`harness.records` goes over the records one by one, and names the line, or tells overlapping transactions apart;
 so it does with few records, which takes less time than to load the walk.
 
 Cost: O(n), some 10 ns a record, and 8 bytes for every process number up to the highest.
@@ -19,7 +19,7 @@ import numpy as np
 
 from harness.compiled import kernel
 from harness.history import INVOKE, NEMESIS_PROCESS, History
-from harness.history_builder import Fields, MalformedError, Pairing, fault_id, op_fields
+from harness.records import Fields, MalformedError, Pairing, fault_id, op_fields
 from harness.value_columns import OTHER, ValueColumns
 
 _BLOCK = 64

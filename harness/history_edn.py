@@ -22,9 +22,9 @@ from typing import Any
 import msgspec
 
 from harness.edn import DEPTH_MAX, EdnError, dumps, keyword, loads, read_form, skip_blank
-from harness.history import error_text
 from harness.notation import Bytes, LineError, line_end, text_of
 from harness.op import NEMESIS, Op
+from harness.records import error_text
 
 _LINE = re.compile(
     r"(?:#jepsen\.history\.Op ?)?\{:index (0|[1-9]\d{0,17}),? :time (0|-?[1-9]\d{0,17}),? "

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from harness.edn import DEPTH_MAX
-from harness.history import error_text
 from harness.notation import Bytes, LineError, line_end, text_of
+from harness.records import error_text
 
 _decode = msgspec.json.Decoder().decode
 

@@ -26,10 +26,9 @@ from typing import Any
 import numpy as np
 
 from harness import line_columns as walk
-from harness.history import error_text
-from harness.history_builder import MalformedError, op_fields
 from harness.history_columns import RecordColumns, Texts
 from harness.notation import Bytes, LineError, Notation
+from harness.records import MalformedError, error_text, op_fields
 from harness.value_columns import OTHER, ValueColumns, ValueColumnsBuilder
 
 STRETCH_BYTES = 4 << 20

@@ -81,6 +81,22 @@ def test_only_the_cli_and_the_runner_know_all(module: str, path: Path) -> None:
         assert not imports(path) & KNOWS_ALL, f"{module} imports the top of the house"
 
 
+def test_no_module_needs_one_that_needs_it() -> None:
+    """Imports inside functions count: what is imported late is needed all the same."""
+    paths = {module.removesuffix(".__init__"): path for room in ROOMS for module, path in modules(room)}
+    needs = {module: (imports(path) & paths.keys()) - {module, *_rooms_above(module)} for module, path in paths.items()}
+    while free := {module for module, needed in needs.items() if not needed & needs.keys()}:
+        for module in free:
+            del needs[module]
+    assert not needs, f"in a circle, or above one: {sorted(needs)}"
+
+
+def _rooms_above(module: str) -> list[str]:
+    """Packages that it is in: `from harness.nodes import base` names both, and means the inner one."""
+    parts = module.split(".")
+    return [".".join(parts[:length]) for length in range(1, len(parts))]
+
+
 def test_no_process_is_forked_without_exec() -> None:
     for room in ROOMS:
         for module, path in modules(room):

@@ -1,4 +1,4 @@
-"""The checks that make records a history, one record after the other, and the pairs of invocations and completions.
+"""What records a history is made of: each checked, one after the other, and invocations paired with completions.
 
 Problem: a verdict on records that contradict each other would mean nothing, and whoever made them needs to know which
 line is wrong. This is the exact way, which names it; `harness.history_columns` does the same over whole columns, and
@@ -15,11 +15,19 @@ from typing import Any
 
 import numpy as np
 
+from harness.errors import UsageError
 from harness.fault import Fault
-from harness.history import INVOKE, NEMESIS_PROCESS, TYPES, History, HistoryError, error_text
 
+INVOKE, OK, FAIL, INFO = range(4)
+TYPES = ("invoke", "ok", "fail", "info")
+NEMESIS_PROCESS = -1
+"""What the process column holds for `nemesis` (and any other process that is no number)."""
 INT64_MAX = 2**63 - 1
 _TYPE_CODES = {name: code for code, name in enumerate(TYPES)} | {f":{name}": code for code, name in enumerate(TYPES)}
+
+
+class HistoryError(UsageError):
+    """A record that is no history: names the line or index, what is wrong, and what was expected."""
 
 
 class MalformedError(ValueError):
@@ -206,52 +214,6 @@ class Pairing:
         return np.array(self.pairs, dtype=np.int64)
 
 
-class Builder:
-    """Grows a History record by record."""
-
-    def __init__(self, where: Callable[[int], str]) -> None:
-        self.values: list[Any] = []
-        self.errors: list[str | None] = []
-        self.nodes: list[str | None] = []
-        self.times_ns = array("q")
-        self.pairing = Pairing(self.values, where)
-
-    def error(self, what: str) -> HistoryError:
-        """The error for the record that comes next."""
-        return self.pairing.error(what)
-
-    def add(
-        self, type_: Any, f: Any, value: Any, process: Any, time_ns: Any, index: Any, error: Any, node: Any
-    ) -> None:
-        """Check one record and append it. Raises HistoryError."""
-        try:
-            fields = fields_of(type_, f, process, time_ns, index)
-        except MalformedError as wrong:
-            raise self.error(str(wrong)) from None
-        self.values.append(value)
-        self.pairing.add(fields)
-        self.times_ns.append(fields.time_ns)
-        self.errors.append(None if error is None else error_text(error))
-        self.nodes.append(None if node is None else str(node))
-
-    def finish(self) -> History:
-        """The columns. Raises HistoryError for a completion without an invocation."""
-        pairing = self.pairing
-        pair = pairing.finish()
-        return History(
-            type=np.array(pairing.types, dtype=np.int8),
-            process=np.array(pairing.processes, dtype=np.int64),
-            time_ns=np.array(self.times_ns, dtype=np.int64),
-            f=np.array(pairing.fs, dtype=np.int32),
-            f_names=tuple(pairing.f_codes),
-            value=self.values,
-            error=self.errors,
-            node=self.nodes,
-            index=np.array(pairing.indexes, dtype=np.int64),
-            pair=pair,
-        )
-
-
 def fault_id(value: Any) -> int | None:
     """The id of a fault record's fault, by which its records are paired; None for another nemesis' record."""
     id_ = value.id if isinstance(value, Fault) else value.get("id") if isinstance(value, Mapping) else None
@@ -274,3 +236,12 @@ def show(thing: Any) -> str:
     except (RecursionError, ValueError):
         text = f"a {type(thing).__name__} too large to show"
     return "nothing" if thing is None else text if len(text) <= 80 else text[:77] + "..."
+
+
+def error_text(error: Any) -> str:
+    """An op's error as one line: Jepsen's are often vectors, `[:timeout "no answer"]` → `timeout: no answer`."""
+    if isinstance(error, str):
+        return error
+    if isinstance(error, list | tuple):
+        return ": ".join(error_text(part) for part in error if part is not None)
+    return str(error)
