@@ -2,9 +2,10 @@
 
     enqueue  v     → ok v
     dequeue  null  → ok v                 null: it was empty
-    drain    null  → ok [v, ...]          dequeues until it finds the queue empty
+    drain    null  → ok [v, ...]          dequeues until it finds the queue empty (null: it found it so)
 
-Values may be equal; all of these are counted value by value:
+Null is no value: an enqueue of it is refused, as is one that completes with another value than was asked for. Values
+may be equal; all of these are counted value by value:
 
     garbage-read        came out, and nobody had enqueued it
     G1a                 came out, though every enqueue of it failed
@@ -24,15 +25,16 @@ outcome, and a crashed drain is an error. Source: Jepsen's total-queue. Cost: O(
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from checkers.client_calls import ClientCall, calls_of, parts_of
 from checkers.findings import ALWAYS, NEVER_COUNTS, Finding, verdict_of
+from checkers.linearizability.linearizable_calls import contradicts
 from checkers.values import freeze, show
 from harness.checker import CheckOptions
-from harness.history import FAIL, INFO, History
+from harness.history import FAIL, INFO, History, HistoryError
 from harness.verdict import Anomaly, Verdict
 
 
@@ -59,7 +61,7 @@ class TotalQueue:
     name = "total-queue"
 
     def check(self, history: History, options: CheckOptions) -> Verdict:
-        """Judge every value. Raises HistoryError for a drain that is no list."""
+        """Judge every value. Raises HistoryError for a drain that is no list, and for enqueues of null."""
         calls = calls_of(history, ("enqueue", "dequeue", "drain"), only=True)
         values = _values(calls)
         drained = max((call.place for call in calls if call.f == "drain" and call.ok), default=-1)
@@ -77,7 +79,7 @@ class TotalQueue:
         unknown = [call for call in calls if call.f == "dequeue" and call.outcome == INFO]
         crashed = any(call.f == "drain" and call.outcome == INFO for call in calls)
         lost = 0 if crashed else max(0, len(due) - len(unknown))
-        findings += _lost(due, len(unknown), lost)
+        findings += _lost(due, unknown, lost, values, calls)
         undecided = []
         if crashed and due:
             undecided.append(f"a drain of unknown outcome may have taken the {len(due)} values that never came out")
@@ -98,15 +100,30 @@ def _values(calls: list[ClientCall]) -> dict[Hashable, Value]:
     values: dict[Hashable, Value] = {}
     for call in calls:
         if call.f == "enqueue":
+            _refuse(call)
             values.setdefault(freeze(call.argument, call.index), Value(call.argument)).attempts.append(call)
     for call in calls:
         if not call.ok or call.f == "enqueue":
             continue
-        taken = [call.result] if call.f == "dequeue" else parts_of(call.result or (), call.record, "a drain's [v, ...]")
+        taken = [call.result] if call.f == "dequeue" else _drained(call)
         for each in taken:
             if each is not None or call.f == "drain":
                 values.setdefault(freeze(each, call.record), Value(each)).outs.append(call)
     return values
+
+
+def _refuse(call: ClientCall) -> None:
+    if call.argument is None:
+        raise HistoryError(f"index {call.index}: an enqueue of null, which is what a dequeue finds in an empty queue")
+    if contradicts(call.argument, call.result):
+        raise HistoryError(
+            f"index {call.record}: completes an enqueue of {show(call.result)}, but its invocation ({call.index}) was "
+            f"of {show(call.argument)}"
+        )
+
+
+def _drained(call: ClientCall) -> Sequence[Any]:
+    return () if call.result is None else parts_of(call.result, call.record, "a drain's [v, ...]")
 
 
 def _wrong(value: Value, duplicates: str, timed: bool) -> Iterator[Finding]:
@@ -146,9 +163,25 @@ def _finding(kind: str, value: Value, outs: list[ClientCall], sentence: str, evi
     return Finding(Anomaly(kind, records, sentence, key=value.label, sub_history=records), evidence)
 
 
-def _lost(due: list[ClientCall], unknown: int, lost: int) -> Iterator[Finding]:
+def _lost(
+    due: list[ClientCall],
+    unknown: list[ClientCall],
+    lost: int,
+    values: dict[Hashable, Value],
+    calls: list[ClientCall],
+) -> Iterator[Finding]:
     if not lost:
         return
+
+    def proof(enqueues: list[ClientCall]) -> list[int]:
+        """The records of all that happened to these values, and of a drain after them, the shortest."""
+        about = [values[freeze(call.argument, call.index)] for call in enqueues]
+        after = max(call.end for call in enqueues)
+        drains = [call for call in calls if call.f == "drain" and call.ok and call.place > after]
+        found = min(drains, key=lambda call: len(_drained(call)))
+        told = {id(call): call for value in about for call in (*value.attempts, *value.outs)}.values()
+        return sorted({record for call in (*told, found, *unknown) for record in call.records})
+
     if not unknown:
         for call in due:
             sentence = (
@@ -156,16 +189,17 @@ def _lost(due: list[ClientCall], unknown: int, lost: int) -> Iterator[Finding]:
                 "found the queue empty, and nobody ever got it."
             )
             yield Finding(
-                Anomaly("lost-write", call.records, sentence, key=call.argument, sub_history=call.records), ALWAYS
+                Anomaly("lost-write", call.records, sentence, key=call.argument, sub_history=proof([call])), ALWAYS
             )
         return
     names = ", ".join(show(call.argument) for call in due[:10]) + (" ..." if len(due) > 10 else "")
     records = sorted({record for call in due for record in call.records})
     sentence = (
-        f"{len(due)} acknowledged values never came out, though a drain began later ({names}). The {unknown} dequeues "
-        f"of unknown outcome can have taken one each: at least {lost} of them {'is' if lost == 1 else 'are'} lost."
+        f"{len(due)} acknowledged values never came out, though a drain began later ({names}). The {len(unknown)} "
+        f"dequeues of unknown outcome can have taken one each: at least {lost} of them {'is' if lost == 1 else 'are'} "
+        "lost."
     )
-    yield Finding(Anomaly("lost-write", records, sentence, sub_history=records), ALWAYS)
+    yield Finding(Anomaly("lost-write", records, sentence, sub_history=proof(due)), ALWAYS)
 
 
 def _stats(

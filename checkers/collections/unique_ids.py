@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from checkers.client_calls import refuse_others
 from checkers.collections.set_columns import numbers_at, places_of
 from checkers.findings import ALWAYS, Finding, verdict_of
 from checkers.values import freeze, show
@@ -33,7 +34,8 @@ class UniqueIds:
     name = "unique-ids"
 
     def check(self, history: History, options: CheckOptions) -> Verdict:
-        """Judge all ids. Raises HistoryError for an ok without an id."""
+        """Judge all ids. Raises HistoryError for an ok without an id, and for other ops of clients."""
+        refuse_others(history, ("generate",))
         calls = places_of(history, "generate")
         places = calls.end[calls.outcome == OK]
         ids = numbers_at(history, places)

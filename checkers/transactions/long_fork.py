@@ -36,7 +36,7 @@ from checkers.models import canonical, needs_realtime
 from checkers.transactions.cycle_kinds import Cycle
 from checkers.transactions.dependency_graph import RW, WR
 from checkers.transactions.explained_graph import ExplainedGraph
-from checkers.values import freeze, show
+from checkers.values import freeze, show, thaw
 from harness.checker import CheckOptions
 from harness.history import FAIL, History, HistoryError
 from harness.verdict import Anomaly, Edge, Verdict
@@ -119,7 +119,7 @@ class _Parsed:
         expected = "one write [[w, k, v]], or reads [[r, k, v], ...]"
         writes: list[Any] = []
         reads: dict[Hashable, Hashable | None] = {}
-        for mop in parts_of((call.result if call.ok else call.argument) or [], index, expected):
+        for mop in parts_of(_told(call), index, expected):
             if not isinstance(mop, list | tuple) or len(mop) != 3 or mop[0] not in ("w", "r", ":w", ":r"):
                 raise HistoryError(f"index {index}: micro-op {show(mop)}; expected {expected}")
             key, value = freeze(mop[1], index), freeze(mop[2], index)
@@ -158,7 +158,7 @@ class _Parsed:
         writer = self.failed.get((key, value))
         if writer is None:
             sentence = f"Op {call.record} read {show(value)} at key {show(key)}, which nobody ever wrote there."
-            anomaly = Anomaly("garbage-read", [call.record], sentence, key=key, sub_history=call.records)
+            anomaly = Anomaly("garbage-read", [call.record], sentence, key=thaw(key), sub_history=call.records)
             self.findings.append(Finding(anomaly, "garbage-read"))
             return
         failed = self.calls[writer]
@@ -167,8 +167,32 @@ class _Parsed:
             "never took effect."
         )
         records = sorted({*call.records, *failed.records})
-        anomaly = Anomaly("G1a", sorted({call.record, failed.record}), sentence, key=key, sub_history=records)
+        anomaly = Anomaly("G1a", sorted({call.record, failed.record}), sentence, key=thaw(key), sub_history=records)
         self.findings.append(Finding(anomaly, "G1a"))
+
+
+def _told(call: ClientCall) -> Any:
+    """The call's micro-ops. Raises HistoryError where it completes as another one than was invoked."""
+    if not call.ok:
+        return call.argument
+    asked = _asked(call.argument)
+    if call.result is None and asked and not any(name.endswith("r") for name, _, _ in asked):
+        return call.argument
+    if asked is not None and call.record != call.index and _asked(call.result) not in (None, asked):
+        raise HistoryError(
+            f"index {call.record}: completes {show(call.result)}, but its invocation ({call.index}) was "
+            f"{show(call.argument)}"
+        )
+    return call.result
+
+
+def _asked(mops: Any) -> list[tuple[str, Any, Any]] | None:
+    """Micro-ops without what they read; None for what are none."""
+    if not isinstance(mops, list | tuple):
+        return None
+    if not all(isinstance(mop, list | tuple) and len(mop) == 3 and isinstance(mop[0], str) for mop in mops):
+        return None
+    return [(name, key, None if name.endswith("r") else value) for name, key, value in mops]
 
 
 def _forks(parsed: _Parsed, calls: list[ClientCall]) -> Iterator[Finding]:
@@ -194,10 +218,18 @@ def _fork(
     key_a, key_b = (sorted(part, key=repr)[0] for part in (one - other, other - one))
     write_a, write_b = calls[parsed.writer[key_a][0]], calls[parsed.writer[key_b][0]]
     edges = [
-        Edge(write_a.record, first.record, "wr", f"op {first.record} saw key {show(key_a)} written", key_a),
-        Edge(first.record, write_b.record, "rw", f"op {first.record} did not see key {show(key_b)} written", key_b),
-        Edge(write_b.record, second.record, "wr", f"op {second.record} saw key {show(key_b)} written", key_b),
-        Edge(second.record, write_a.record, "rw", f"op {second.record} did not see key {show(key_a)} written", key_a),
+        Edge(write_a.record, first.record, "wr", f"op {first.record} saw key {show(key_a)} written", thaw(key_a)),
+        Edge(
+            first.record, write_b.record, "rw", f"op {first.record} did not see key {show(key_b)} written", thaw(key_b)
+        ),
+        Edge(write_b.record, second.record, "wr", f"op {second.record} saw key {show(key_b)} written", thaw(key_b)),
+        Edge(
+            second.record,
+            write_a.record,
+            "rw",
+            f"op {second.record} did not see key {show(key_a)} written",
+            thaw(key_a),
+        ),
     ]
     four = (write_a, first, write_b, second)
     sentence = (
@@ -228,7 +260,7 @@ def _depend(parsed: _Parsed, graph: ExplainedGraph) -> None:
                 for reader in reads:
                     kind, source, target = (WR, writer, reader) if key in seen else (RW, reader, writer)
                     words = "saw" if key in seen else "did not see"
-                    graph.add(source, target, kind, partial(_why, calls[reader], words, calls[writer], key), key)
+                    graph.add(source, target, kind, partial(_why, calls[reader], words, calls[writer], key), thaw(key))
 
 
 def _why(read: ClientCall, words: str, write: ClientCall, key: Hashable) -> str:

@@ -185,6 +185,23 @@ def test_values_of_another_shape_are_named(value: Any) -> None:
         verdict(history(("invoke", 0, "read", value), ("ok", 0, "read", value)))
 
 
+def test_a_write_that_completes_without_its_value_is_a_write() -> None:
+    records = [("invoke", 0, "write", [["w", 1, 1]]), ("ok", 0, "write", None), *read(1, k1=1, k2=None)]
+    assert verdict(history(*records)).verdict == "valid"
+
+
+@pytest.mark.parametrize("told", [[["w", 1, 2]], [["w", 2, 1]], [["r", 1, None]], []])
+def test_a_completion_that_tells_of_another_write_is_named(told: Any) -> None:
+    with pytest.raises(HistoryError, match="index 1: completes"):
+        verdict(history(("invoke", 0, "write", [["w", 1, 1]]), ("ok", 0, "write", told)))
+
+
+def test_a_read_of_other_keys_than_were_asked_for_is_named() -> None:
+    for told in ([["r", 2, 1]], [["r", 1, None], ["r", 2, None]], None, 0, ""):
+        with pytest.raises(HistoryError, match="index"):
+            verdict(history(("invoke", 0, "read", [["r", 1, None]]), ("ok", 0, "read", told)))
+
+
 @given(st.integers(0, 2**63), st.integers(2, 30))
 @settings(max_examples=100, deadline=None)
 def test_a_fork_put_into_a_sound_history_is_found(seed: int, keys: int) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Callable
 from itertools import product
 from typing import Any
 
@@ -82,10 +83,32 @@ def explained(calls: list[Call]) -> bool:
     )
 
 
+VALUES: list[Callable[[int], Any]] = [
+    lambda n: n,
+    lambda n: f"v{n}",
+    lambda n: [n, [n]],
+    lambda n: 2**70 + n,
+    lambda n: [1, True, "1", 2.5, [1], False, 0, 2**70, ""][n - 1],
+]
+
+
+def dressed(records: list[Any], value: Callable[[int], Any]) -> list[Any]:
+    """The same with values of another type."""
+
+    def worn(told: Any) -> Any:
+        return None if told is None else [value(each) for each in told] if isinstance(told, list) else value(told)
+
+    return [(type_, process, f, worn(told)) for type_, process, f, told in records]
+
+
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(queues())
-def test_invalid_is_what_no_choice_explains(calls: list[Call]) -> None:
-    verdict = TotalQueue().check(history(*records_of(calls)), asked())
+@given(queues(), st.sampled_from(VALUES))
+def test_invalid_is_what_no_choice_explains(calls: list[Call], value: Callable[[int], Any]) -> None:
+    records = dressed(records_of(calls), value)
+    verdict = TotalQueue().check(history(*records), asked())
+    for anomaly in verdict.anomalies:
+        alone = TotalQueue().check(history(*(records[index] for index in anomaly.sub_history)), asked())
+        assert (anomaly.type, repr(anomaly.key)) in {(each.type, repr(each.key)) for each in alone.anomalies}
     assert (verdict.verdict != "invalid") is explained(calls), verdict
     outs = Counter(value for value, _ in outs_of(calls))
     ins = Counter(call.argument for call in calls if call.f == "enqueue" and call.outcome == "ok")
@@ -134,5 +157,22 @@ def test_duplicates_can_be_allowed() -> None:
 
 
 def test_a_drain_of_another_shape_is_named() -> None:
-    with pytest.raises(HistoryError, match="index 1"):
-        queue(("drain", "ok", 7))
+    for told in (7, 0, "", False):
+        with pytest.raises(HistoryError, match="index 1"):
+            queue(("drain", "ok", told))
+
+
+def test_an_enqueue_of_null_or_of_two_values_is_named() -> None:
+    with pytest.raises(HistoryError, match="index 0: an enqueue of null"):
+        queue(("enqueue", "ok", None), ("dequeue", "ok", None), ("drain", "ok", []))
+    records = [("invoke", 0, "enqueue", 1), ("ok", 0, "enqueue", 2)]
+    with pytest.raises(HistoryError, match="index 1: completes an enqueue of 2"):
+        TotalQueue().check(history(*records), asked())
+    other: list[Any] = [("invoke", 0, "enqueue", 1), ("ok", 0, "enqueue", "message 17")]
+    assert TotalQueue().check(history(*other), asked()).verdict == "unknown"
+
+
+def test_completions_alone_prove_no_loss() -> None:
+    records = [("ok", 0, "enqueue", 1), ("ok", 1, "drain", [])]
+    verdict = TotalQueue().check(history(*records), asked())
+    assert verdict.verdict == "unknown" and verdict.stats["missing"] == 1
