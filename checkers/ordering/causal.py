@@ -14,7 +14,7 @@ causal consistency", POPL 2017, section 3), all found in polynomial time:
 
 and with the option variant=ccv (causal convergence) `CyclicCF`, clients that saw two writes in different orders for
 good; with variant=cm (causal memory) `WriteHBInitRead` and `CyclicHB`, one client that saw writes in an order that
-contradicts itself.
+contradicts itself. The model `causal` is causal memory, from which PRAM follows: where one is asked, cm is judged.
 
 The default, variant=cc, is what every causally consistent store promises. Jepsen's `causal` test (one register;
 read-init, write 1, read, write 2, read by each client) is a case of it. A stronger model that is asked is judged too:
@@ -31,8 +31,10 @@ from typing import Any
 from checkers import models
 from checkers.client_calls import calls_of
 from checkers.findings import ALWAYS, Finding, verdict_of
-from checkers.ordering.sequential import FS, Sequential, keeps_sessions, parsed_ops, single_reads, unjudged
+from checkers.ordering.reasons import Edge, Reasons, around
+from checkers.ordering.sequential import FS, Sequential, is_plain, parsed_ops, single_reads, unjudged
 from checkers.ordering.session_ops import INITIAL, ByChain, Clocks, SessionOp, SessionOps, session_ops
+from checkers.ordering.updates import lone_updates
 from checkers.values import freeze, show
 from harness.checker import CheckOptions
 from harness.history import History
@@ -50,19 +52,27 @@ class Causal:
     def check(self, history: History, options: CheckOptions) -> Verdict:
         """Judge one of VARIANTS, and stronger models that are asked. Raises HistoryError for another shape."""
         asked = options.model or DEFAULT_MODEL
-        variant = options.workload.get("variant") or "cc"
+        model = models.canonical(asked)
+        variant = "cm" if model in ("causal", "PRAM") else options.workload.get("variant") or "cc"
         initial = freeze(options.workload.get("initial"), -1)
         ops, aborted = parsed_ops(calls_of(history, FS, only=True))
         found = session_ops(ops, aborted, initial)
-        counts = keeps_sessions(asked) or _canonical(asked) == "causal"
-        evidence = ("G-single-item-process", *([ALWAYS] if counts else []))
+        counts = not models.weaker(model).isdisjoint((DEFAULT_MODEL, "causal"))
+        always = [ALWAYS] if counts else []
         findings = list(single_reads(found))
         undecided = unjudged(found)
         if not undecided:
-            findings += [Finding(anomaly, evidence) for anomaly in bad_patterns(found, variant)]
-        strong = keeps_sessions(asked) and "serializable" in models.weaker(_canonical(asked))
-        if strong and not findings and not undecided:
-            return Sequential().check(history, options)
+            patterns = list(bad_patterns(found, variant))
+            promised = models.weaker(DEFAULT_MODEL) | (models.weaker("causal") if variant == "cm" else frozenset())
+            if not patterns and not findings and model not in promised:
+                return Sequential().check(history, options)
+            findings += [
+                Finding(anomaly, ("G1c-process" if anomaly.type == "CyclicCO" else "G-single-item-process", *always))
+                for anomaly in patterns
+            ]
+            findings += lone_updates(found)
+            if patterns and not counts and not is_plain(asked):
+                undecided.append(f"whether {asked} forbids what was found is not decided")
         stats: dict[str, Any] = {
             "operations": len(found.ops),
             "keys": len({op.key for op in found.ops}),
@@ -72,47 +82,45 @@ class Causal:
         return verdict_of(self.name, findings, options, model=asked, undecided=undecided, stats=stats)
 
 
-def _canonical(model: str) -> str:
-    return models.canonical(model)
-
-
 def bad_patterns(found: SessionOps, variant: str) -> Iterator[Anomaly]:
     """Every pattern of the variant, one anomaly for each read that shows it; circles once."""
     clocks = Clocks(found, found.edges)
+    order = Reasons(found.edges)
     if clocks.cycle:
-        yield _circle("CyclicCO", found, clocks.cycle, "came to be because of the one before it")
+        yield _circle("CyclicCO", found, clocks.cycle, "came to be because of the one before it", order)
         return
     writes = ByChain(found, clocks, (op for ops in found.writes.values() for op in ops))
     bad = False
     for read, writer in found.source.items():
-        anomaly = _overlooked(found, clocks, writes, read, writer, "CO")
+        anomaly = _overlooked(found, clocks, writes, read, writer, order)
         if anomaly is not None:
             bad = True
             yield anomaly
     if variant == "ccv" and not bad:
-        conflicts = {
-            (other, writer)
+        conflicts: dict[Edge, tuple[int, Edge | None]] = {
+            (other, writer): (read, (other, read))
             for read, writer in found.source.items()
             if writer != INITIAL
             for other in writes.last_before(found.ops[read].key, read, clocks, skip=writer)
         }
-        circle = Clocks(found, [*found.edges, *sorted(conflicts)]).cycle
+        order.add(conflicts)
+        circle = Clocks(found, order.edges).cycle
         if circle:
-            yield _circle("CyclicCF", found, circle, "must have been applied, or done, before the next")
+            yield _circle("CyclicCF", found, circle, "must have been applied, or done, before the next", order)
     if variant == "cm" and not bad:
         yield from _causal_memory(found, clocks)
 
 
 def _overlooked(
-    found: SessionOps, clocks: Clocks, writes: ByChain, read: int, writer: int, order: str
+    found: SessionOps, clocks: Clocks, writes: ByChain, read: int, writer: int, order: Reasons
 ) -> Anomaly | None:
     """A write of the key that came between the write that was read, or nothing, and the read."""
     key = found.ops[read].key
     for other in writes.last_before(key, read, clocks, skip=writer):
         if writer == INITIAL:
-            return _between(f"Write{order}InitRead", found, read, None, other)
+            return _between("WriteCOInitRead", found, read, None, other, order)
         if clocks.before(writer, other):
-            return _between(f"Write{order}Read", found, read, writer, other)
+            return _between("WriteCORead", found, read, writer, other, order)
     return None
 
 
@@ -122,33 +130,34 @@ def _causal_memory(found: SessionOps, clocks: Clocks) -> Iterator[Anomaly]:
         end = chain[-1]
         past = {op for op in range(len(found.ops)) if op == end or clocks.before(op, end)}
         own = [op for op in chain if op in found.source]
-        edges = [(one, other) for one, other in found.edges if one in past and other in past]
-        known = set(edges)
+        order = Reasons((one, other) for one, other in found.edges if one in past and other in past)
+        known = set(order.edges)
         while True:
-            happened = Clocks(found, edges)
+            happened = Clocks(found, order.edges)
             if happened.cycle:
-                yield _circle("CyclicHB", found, happened.cycle, "must have been seen before the next by one client")
+                words = "must have been seen before the next by one client"
+                yield _circle("CyclicHB", found, happened.cycle, words, order)
                 break
             writes = ByChain(found, happened, (op for op in sorted(past) if found.ops[op].writes))
-            new = set()
+            new: dict[Edge, tuple[int, Edge | None]] = {}
             wrong = None
             for read in own:
                 writer = found.source[read]
                 for other in writes.last_before(found.ops[read].key, read, happened, skip=writer):
                     if writer == INITIAL:
-                        wrong = wrong or _between("WriteHBInitRead", found, read, None, other)
+                        wrong = wrong or _between("WriteHBInitRead", found, read, None, other, order)
                     elif not happened.before(other, writer):
-                        new.add((other, writer))
+                        new.setdefault((other, writer), (read, (other, read)))
             if wrong is not None:
                 yield wrong
                 break
-            if not new - known:
+            if not new.keys() - known:
                 break
-            edges += sorted(new - known)
-            known |= new
+            order.add({edge: reason for edge, reason in new.items() if edge not in known})
+            known |= new.keys()
 
 
-def _between(kind: str, found: SessionOps, read: int, writer: int | None, other: int) -> Anomaly:
+def _between(kind: str, found: SessionOps, read: int, writer: int | None, other: int, order: Reasons) -> Anomaly:
     parts = [found.ops[place] for place in (read, writer, other) if place is not None]
     reader, later = found.ops[read], found.ops[other]
     after = "nothing" if writer is None else f"what {found.ops[writer].text.split(' at key ')[0]}"
@@ -157,17 +166,19 @@ def _between(kind: str, found: SessionOps, read: int, writer: int | None, other:
         "this read, by what clients did one after the other and by what they read from each other"
         + (": the effect was seen without its cause." if writer is None else ", and after what was found.")
     )
-    return _anomaly(kind, parts, sentence, reader.key)
+    orders = [(other, read), *([] if writer is None else [(writer, other)])]
+    return _anomaly(kind, parts, sentence, reader.key, [found.ops[op] for op in order.behind(found, orders)])
 
 
-def _circle(kind: str, found: SessionOps, circle: list[int], words: str) -> Anomaly:
+def _circle(kind: str, found: SessionOps, circle: list[int], words: str, order: Reasons) -> Anomaly:
     ops = [found.ops[op] for op in circle]
     shown = "; ".join(op.text for op in ops[:12])
-    return _anomaly(kind, ops, f"Each of these {words}, round in a circle: {shown}.", None)
+    behind = [found.ops[op] for op in order.behind(found, around(circle))]
+    return _anomaly(kind, ops, f"Each of these {words}, round in a circle: {shown}.", None, behind)
 
 
-def _anomaly(kind: str, ops: list[SessionOp], sentence: str, key: Any) -> Anomaly:
-    records = sorted({record for op in ops for record in op.call.records})
+def _anomaly(kind: str, ops: list[SessionOp], sentence: str, key: Any, behind: list[SessionOp]) -> Anomaly:
+    records = sorted({record for op in behind for record in op.call.records})
     return Anomaly(
         kind,
         sorted({op.call.record for op in ops}),

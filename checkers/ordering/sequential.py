@@ -13,6 +13,10 @@ every read names its write (Gibbons and Korach, "Testing Shared Memories", SIAM 
 2. Else an order is sought, op by op, the one that was invoked first of those that may come next, and back where it
    leads nowhere; within a budget of time: `unknown` beyond it.
 
+Compare-and-sets that changed the same version are told besides (`lost-update`, `checkers.ordering.updates`): without
+each client's own order that is all there is to find. Models between, which keep sessions and allow more than that, are
+`unknown` where there is no order.
+
 `decide_sequential` is the same for calls that somebody else has parsed. Values must be unique for their key.
 Cost: rounds × edges × chains for the first (two or three rounds); the second is linear where no step back is needed.
 """
@@ -28,8 +32,10 @@ from checkers.client_calls import ClientCall, calls_of
 from checkers.findings import ALWAYS, Finding, verdict_of
 from checkers.linearizability.linearizable import Linearizable
 from checkers.linearizability.linearizable_calls import contradicts
+from checkers.ordering.reasons import Edge, Reasons, around, closed
 from checkers.ordering.session_ops import INITIAL, ByChain, Clocks, SessionOp, SessionOps, session_ops
-from checkers.values import freeze, is_pair, show
+from checkers.ordering.updates import lone_updates
+from checkers.values import freeze, is_pair, show, thaw
 from harness.checker import CheckOptions
 from harness.compiled import working_time
 from harness.history import FAIL, OK, History, HistoryError
@@ -43,11 +49,12 @@ FS = ("read", "write", "cas", "read-init")
 class Decision:
     """holds: None where the budget ran out. circle: the ops that prove that it does not, each before the next.
 
-    order: the ops of an order that fits, where there is one.
+    behind: those with what shows their order. order: the ops of an order that fits, where there is one.
     """
 
     holds: bool | None
     circle: tuple[SessionOp, ...] = ()
+    behind: tuple[SessionOp, ...] = ()
     order: tuple[SessionOp, ...] = ()
 
 
@@ -66,22 +73,34 @@ class Sequential:
         undecided = unjudged(found)
         stats: dict[str, Any] = {"operations": len(found.ops), "keys": len({op.key for op in found.ops})}
         if not found.ambiguous:
+            findings += lone_updates(found)
             decision = decide(found, options.time_budget_s)
             if decision.holds is False:
-                evidence = ("G2-item-process", *([ALWAYS] if keeps_sessions(asked) else []))
-                findings.append(Finding(_anomaly(decision.circle or tuple(found.ops)), evidence))
-            elif decision.holds is None:
+                evidence = ("G2-item-process", *([ALWAYS] if means_sequential(asked) else []))
+                findings.append(Finding(_anomaly(decision, found), evidence))
+                if not is_plain(asked) and not means_sequential(asked):
+                    undecided.append(
+                        f"there is no order of all operations, and whether {asked} needs one is not decided"
+                    )
+            elif decision.holds is None and not is_plain(asked):
                 undecided.append("the search for an order ran out of its time: nobody knows whether there is one")
-            elif not keeps_sessions(asked):
-                pass
-            elif models.needs_realtime(asked) and not findings:
+            elif decision.holds and models.needs_realtime(asked) and not findings:
                 return Linearizable().check(history, options)
         return verdict_of(self.name, findings, options, model=asked, undecided=undecided, stats=stats)
 
 
-def keeps_sessions(model: str) -> bool:
-    """Whether a model binds each client's own order."""
-    return model in ("sequential", "linearizable") or models.canonical(model).startswith(("strong-", models.STRICT))
+def is_plain(model: str) -> bool:
+    """Whether a model says nothing of the order of one client's operations."""
+    name = models.canonical(model)
+    return not name.startswith(("strong-", models.STRICT)) and name not in models.GUARANTEES
+
+
+def means_sequential(model: str) -> bool:
+    """Whether a model allows no operations on single registers that no common order explains.
+
+    A snapshot of one register is its state at some moment, and of two that changed it one had to fail.
+    """
+    return "strong-session-snapshot-isolation" in models.weaker(model)
 
 
 def decide_sequential(
@@ -105,37 +124,39 @@ def decide_sequential(
 def decide(found: SessionOps, time_budget_s: float) -> Decision:
     """The same for ops that are linked. Reads of values that nobody wrote are taken as if they were not there."""
     deadline = working_time() + time_budget_s
-    edges = list(found.edges)
-    known = set(edges)
+    order_known = Reasons(found.edges)
+    known = set(found.edges)
     while True:
-        clocks = Clocks(found, edges)
+        clocks = Clocks(found, order_known.edges)
         if clocks.cycle:
-            return Decision(False, tuple(found.ops[op] for op in clocks.cycle))
-        new = _implied(found, clocks) - known
+            behind = order_known.behind(found, around(clocks.cycle))
+            return Decision(False, *(tuple(found.ops[op] for op in ops) for ops in (clocks.cycle, behind)))
+        new = {edge: reason for edge, reason in _implied(found, clocks).items() if edge not in known}
         if not new:
             break
-        known |= new
-        edges += sorted(new)
+        known |= new.keys()
+        order_known.add(new)
         if working_time() > deadline:
             return Decision(None)
-    order = _some_order(found, edges, deadline)
+    order = _some_order(found, order_known.edges, deadline)
     if order is None:
         return Decision(None)
-    return Decision(bool(order) or not found.ops, (), tuple(found.ops[op] for op in order))
+    return Decision(bool(order) or not found.ops, order=tuple(found.ops[op] for op in order))
 
 
-def _implied(found: SessionOps, clocks: Clocks) -> set[tuple[int, int]]:
-    """What the known order implies: pairs (earlier, later) that are not in it yet."""
-    new: set[tuple[int, int]] = set()
+def _implied(found: SessionOps, clocks: Clocks) -> dict[Edge, tuple[int, Edge | None]]:
+    """What the known order implies: pairs (earlier, later) that are not in it yet → (a read, the order used)."""
+    new: dict[Edge, tuple[int, Edge | None]] = {}
     writes = ByChain(found, clocks, (op for ops in found.writes.values() for op in ops))
     for read, writer in found.source.items():
         key = found.ops[read].key
         if writer == INITIAL:
-            new |= {(read, first) for first in writes.firsts(key) if first != read and not clocks.before(read, first)}
+            firsts = [first for first in writes.firsts(key) if first != read and not clocks.before(read, first)]
+            new |= {(read, first): (read, None) for first in firsts}
             continue
         for other in writes.last_before(key, read, clocks, skip=writer):
             if not clocks.before(other, writer):
-                new.add((other, writer))
+                new[other, writer] = (read, (other, read))
     last_reads: dict[int, list[int]] = {}
     for writer, readers in found.readers.items():
         by_chain: dict[int, int] = {}
@@ -147,7 +168,7 @@ def _implied(found: SessionOps, clocks: Clocks) -> set[tuple[int, int]]:
             for writer in writes.last_before(found.ops[later].key, later, clocks):
                 for read in last_reads.get(writer, ()):
                     if read != later and not clocks.before(read, later):
-                        new.add((read, later))
+                        new[read, later] = (read, (writer, later))
     return new
 
 
@@ -256,7 +277,8 @@ def _some_order(found: SessionOps, edges: list[tuple[int, int]], deadline: float
 
 def parsed_ops(calls: Sequence[ClientCall]) -> tuple[list[SessionOp], list[SessionOp]]:
     """(ok ops and writes of unknown outcome, failed writes). Raises HistoryError for a value of another shape."""
-    depth = max((len(call.result[1]) for call in calls if is_composite(call)), default=0)
+    whole = not any(is_pair(call.argument) for call in calls if call.f in ("write", "cas"))
+    depth = max((len(call.result[1]) for call in calls if whole and is_composite(call)), default=0)
     keyed = any(is_pair(call.argument) for call in calls if call.f in ("read", "read-init"))
     keyed = keyed or (not any(call.f in ("read", "read-init") for call in calls) and _all_pairs(calls))
     zero_is_none = any(call.f == "read-init" for call in calls)
@@ -271,7 +293,7 @@ def parsed_ops(calls: Sequence[ClientCall]) -> tuple[list[SessionOp], list[Sessi
 
 
 def is_composite(call: ClientCall) -> bool:
-    """Whether it is one of Jepsen's reads of several subkeys."""
+    """Whether it may be one of Jepsen's reads of several subkeys, whose writes name the key alone."""
     return call.ok and call.f == "read" and is_pair(call.result) and isinstance(call.result[1], list | tuple)
 
 
@@ -308,8 +330,10 @@ def _single(call: ClientCall, keyed: bool, zero_is_none: bool) -> SessionOp:
 
     if call.f in ("read", "read-init"):
         key, value = split(call.result, call.record)
+        _same_key(call, keyed)
         return SessionOp(call, key, True, plain(value, call.record), False, None)
     key, value = split(call.argument, call.index)
+    _same_key(call, keyed)
     told = call.result[1] if keyed and is_pair(call.result) else None if keyed else call.result
     if contradicts(value, told):
         raise HistoryError(
@@ -324,6 +348,15 @@ def _single(call: ClientCall, keyed: bool, zero_is_none: bool) -> SessionOp:
     return SessionOp(call, key, False, None, True, plain(value, call.index))
 
 
+def _same_key(call: ClientCall, keyed: bool) -> None:
+    asked, told = call.argument, call.result
+    if keyed and is_pair(asked) and is_pair(told) and freeze(asked[0], call.index) != freeze(told[0], call.record):
+        raise HistoryError(
+            f"index {call.record}: completes {call.f} of key {show(told[0])}, but its invocation ({call.index}) was of "
+            f"key {show(asked[0])}"
+        )
+
+
 # -- findings
 
 
@@ -332,14 +365,21 @@ def single_reads(found: SessionOps) -> Iterable[Finding]:
     for place in found.garbage:
         op = found.ops[place]
         sentence = f"{op.text[0].upper()}{op.text[1:]}, which nobody ever wrote there."
-        anomaly = Anomaly("garbage-read", [op.call.record], sentence, key=op.key, sub_history=op.call.records)
+        anomaly = Anomaly(
+            "garbage-read", [op.call.record], sentence, key=thaw(op.key), sub_history=_records(found, place)
+        )
         yield Finding(anomaly, ALWAYS)
     for place, writer in found.failed:
         op = found.ops[place]
         sentence = f"{op.text[0].upper()}{op.text[1:]}, but its write (op {writer.call.record}) failed."
-        records = sorted({*op.call.records, *writer.call.records})
+        records = sorted({*_records(found, place), *writer.call.records})
         ops = sorted({op.call.record, writer.call.record})
-        yield Finding(Anomaly("G1a", ops, sentence, key=op.key, sub_history=records), ALWAYS)
+        yield Finding(Anomaly("G1a", ops, sentence, key=thaw(op.key), sub_history=records), ALWAYS)
+
+
+def _records(found: SessionOps, op: int) -> list[int]:
+    """Of an op that reads, and of what shows that it happened."""
+    return sorted({record for each in closed(found, [op]) for record in found.ops[each].call.records})
 
 
 def unjudged(found: SessionOps) -> list[str]:
@@ -350,7 +390,8 @@ def unjudged(found: SessionOps) -> list[str]:
     return [f"a value may have been written twice to a key (such as {keys}): values must be unique for their key"]
 
 
-def _anomaly(circle: tuple[SessionOp, ...]) -> Anomaly:
+def _anomaly(decision: Decision, found: SessionOps) -> Anomaly:
+    circle = decision.circle or tuple(found.ops)
     shown = [op.text for op in circle[:12]]
     sentence = (
         "There is no order of all operations that keeps each client's own and explains every read: each of these must "
@@ -360,5 +401,5 @@ def _anomaly(circle: tuple[SessionOp, ...]) -> Anomaly:
         NONSEQUENTIAL,
         sorted({op.call.record for op in circle}),
         sentence,
-        sub_history=sorted({record for op in circle for record in op.call.records}),
+        sub_history=sorted({record for op in decision.behind or circle for record in op.call.records}),
     )

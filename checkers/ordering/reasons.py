@@ -1,0 +1,102 @@
+"""Why one op must come before another: from which other ops it follows, and so which records show it by themselves.
+
+The order of ops begins with what is plain (each client's own order, who read whose write) and grows by what follows:
+that `other` comes before the write that a read found, because it comes before the read. A circle in the grown order is
+a proof, but only together with the ops that its edges follow from. Each edge that was added keeps the read and the pair
+of ops whose order it follows from; their path is sought when somebody asks, among the edges that were there before.
+
+Cost: nothing until asked; then O(edges) for each edge that the proof rests on.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+from checkers.ordering.session_ops import INITIAL, SessionOps
+
+Edge = tuple[int, int]
+
+
+class Reasons:
+    """The edges of an order in the order in which they were found, and what each follows from."""
+
+    def __init__(self, edges: Iterable[Edge]) -> None:
+        self.edges: list[Edge] = list(edges)
+        self._plain = len(self.edges)
+        self._from: dict[Edge, tuple[int, Edge | None, int]] = {}
+        """edge → (the read, the order that it follows from, how many edges there were)."""
+
+    def add(self, followed: dict[Edge, tuple[int, Edge | None]]) -> None:
+        """Edges that follow from those that are there: edge → (the read, the pair whose order it follows from)."""
+        there = len(self.edges)
+        for edge in sorted(followed):
+            if edge not in self._from:
+                self._from[edge] = (*followed[edge], there)
+                self.edges.append(edge)
+
+    def behind(self, found: SessionOps, orders: Iterable[Edge]) -> list[int]:
+        """The ops that show these orders by themselves: with those on the way, and what they read from."""
+        needed: set[int] = set()
+        known: set[Edge] = set()
+        before = self._before()
+        todo: list[tuple[Edge, int]] = [(order, len(self.edges)) for order in orders]
+        while todo:
+            order, limit = todo.pop()
+            for edge in self._path(order, limit, before):
+                if edge in known:
+                    continue
+                known.add(edge)
+                needed |= set(edge)
+                read, follows, there = self._from.get(edge, (edge[0], None, 0))
+                needed.add(read)
+                if follows is not None:
+                    todo.append((follows, there))
+        return closed(found, needed)
+
+    def _before(self) -> dict[int, list[tuple[int, int]]]:
+        before: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        for number, (source, target) in enumerate(self.edges):
+            before[target].append((source, number))
+        return before
+
+    def _path(self, order: Edge, limit: int, before: dict[int, list[tuple[int, int]]]) -> list[Edge]:
+        """Edges from the one to the other, the fewest, of the first `limit`."""
+        start, end = order
+        following = {end: end}
+        todo = [end]
+        while todo and start not in following:
+            earlier = []
+            for op in todo:
+                for source, number in before[op]:
+                    if number < limit and source not in following:
+                        following[source] = op
+                        earlier.append(source)
+            todo = earlier
+        if start not in following:
+            return []
+        path = [start]
+        while path[-1] != end:
+            path.append(following[path[-1]])
+        return list(pairwise(path))
+
+
+def around(circle: Sequence[int]) -> list[Edge]:
+    """The edges of a circle."""
+    return list(zip(circle, [*circle[1:], *circle[:1]]))
+
+
+def closed(found: SessionOps, ops: Iterable[int]) -> list[int]:
+    """These ops with the writes that they read, and a read of each write whose outcome nobody was told."""
+    needed = set(ops)
+    init = next((place for place, op in enumerate(found.ops) if op.call.f == "read-init"), None)
+    todo = [*needed, *([] if init is None else [init])]
+    while todo:
+        op = todo.pop()
+        needed.add(op)
+        more = [found.source[op]] if found.source.get(op, INITIAL) != INITIAL else []
+        if not found.ops[op].call.ok and needed.isdisjoint(found.readers.get(op, ())):
+            more += found.readers.get(op, ())[:1]
+        todo += [each for each in more if each not in needed]
+    return sorted(needed)
