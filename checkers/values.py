@@ -34,15 +34,20 @@ def freeze(value: Any, index: int) -> Hashable:
 
 
 def thaw(value: Any) -> Any:
-    """The plain value that a frozen one stands for, for messages."""
+    """The plain value that a frozen one stands for, for messages; keys of maps that are lists or maps become text."""
     if isinstance(value, tuple) and value:
         if value[0] == "boolean":
             return value[1]
         if value[0] == "list":
             return [thaw(part) for part in value[1:]]
         if value[0] == "map":
-            return {thaw(key): thaw(part) for key, part in value[1:]}
+            return {_thaw_key(key): thaw(part) for key, part in value[1:]}
     return value
+
+
+def _thaw_key(key: Any) -> Any:
+    plain = thaw(key)
+    return str(plain) if isinstance(plain, list | dict) else plain
 
 
 def is_pair(value: Any) -> bool:
