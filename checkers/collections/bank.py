@@ -13,8 +13,9 @@ that disagree prove that one of them is wrong. A database that keeps consistent 
 a wrong total: of each transfer it shows all or nothing (G-single). Below that it does not count. Where each transfer
 reads the balance before it takes from it, a negative one means that it changed between: lost update. Impossible
 balances need the accounts' first balances (`accounts`, `balance`), so they are looked for in our own runs; they count
-where the model speaks of realtime. A read is judged so as long as at most 12 transfers are open at it; stats say how
-many were.
+where the model speaks of realtime. In a history of at most 12 transfers also those are found that no choice of all its
+transfers explains, which count from consistent view on, or none that fits its client's own (strong-session models). A
+read is judged so as long as at most 12 transfers are open at it; stats say how many were.
 
 Source: Jepsen's bank (wrong total, negative value); the third is ours: a total is blind to a transfer that is missing
 as a whole. Cost: O(reads × accounts); up to 2^12 sums for a read that differs.
@@ -22,6 +23,7 @@ as a whole. Cost: O(reads × accounts); up to 2^12 sums for a read that differs.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -31,12 +33,14 @@ import numpy as np
 
 from checkers.client_calls import NEVER, ClientCall, calls_of
 from checkers.findings import NEVER_COUNTS, Finding, verdict_of
+from checkers.models import canonical, needs_realtime
 from checkers.values import show
 from harness.checker import CheckOptions
 from harness.history import FAIL, History, HistoryError
 from harness.verdict import Anomaly, Verdict
 
-READ_SKEW, LOST_UPDATE, REALTIME = "G-single-item", "lost-update", "G-single-item-realtime"
+READ_SKEW, LOST_UPDATE = "G-single-item", "lost-update"
+SESSION, REALTIME = "G-single-item-process", "G-single-item-realtime"
 MONEY_MAX = 2**40
 """No amount or balance is as large: then no sum of a history leaves 64 bits."""
 OPEN_MAX = 12
@@ -73,7 +77,7 @@ class Bank:
 
     def check(self, history: History, options: CheckOptions) -> Verdict:
         """Judge every read. Raises HistoryError for values of another shape."""
-        given = options.workload
+        given, model = options.workload, canonical(options.model or "snapshot-isolation")
         calls = calls_of(history, ("transfer", "read"), only=True)
         transfers = [_transfer(call) for call in calls if call.f == "transfer"]
         reads = [Read(call, _balances(call)) for call in calls if call.f == "read" and call.ok]
@@ -81,19 +85,22 @@ class Bank:
         negative = NEVER_COUNTS if given.get("negative-balances") == "allowed" else LOST_UPDATE
         findings = [finding for read in reads for finding in _plain(read, total, negative)]
         judged = 0
-        if history.has_invocations and "balance" in given and "accounts" in given:
+        if "balance" in given and "accounts" in given:
             wrong = {id(read) for read in reads if read.total != total}
             judging = [read for read in reads if id(read) not in wrong]
-            impossible, judged = _impossible(transfers, judging, int(given["accounts"]), int(given["balance"]))
+            first = _First(transfers, int(given["accounts"]), int(given["balance"]))
+            impossible, judged = _impossible(first, judging, history.has_invocations)
             findings += impossible
         undecided = []
         if not reads and any(transfer.call.ok for transfer in transfers):
             undecided.append("no read of all accounts succeeded: nothing is known about the balances")
+        if not history.has_invocations and calls and needs_realtime(model):
+            undecided.append(f"the history has no invocations: nothing is known about realtime, which {model} needs")
         return verdict_of(
             self.name,
             findings,
             options,
-            model=options.model or "snapshot-isolation",
+            model=model,
             undecided=undecided,
             stats={
                 "transfers": sum(transfer.call.ok for transfer in transfers),
@@ -111,9 +118,12 @@ def _is_money(value: Any) -> bool:
     return type(value) is int and abs(value) < MONEY_MAX
 
 
+_NUMBER = re.compile(r"[0-9]{1,100}")
+
+
 def _account(value: Any) -> Any:
     """An account's name; JSON makes texts of numbers that are keys."""
-    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
+    return int(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else value
 
 
 def _transfer(call: ClientCall) -> Transfer:
@@ -186,15 +196,58 @@ def _shown(balances: dict[Any, int]) -> str:
     return ", ".join(parts[:12]) + (" ..." if len(parts) > 12 else "")
 
 
-def _impossible(transfers: list[Transfer], reads: list[Read], accounts: int, balance: int) -> tuple[list[Finding], int]:
-    """(findings, how many reads were decided). Accounts are 0, 1, ...; all begin with the same balance."""
-    moving = [each for each in transfers if each.call.outcome != FAIL]
-    if any(not _within(each.source, accounts) or not _within(each.goal, accounts) for each in moving):
+class _First:
+    """The first balances, and what each transfer that may have happened changes (m × accounts). Accounts: 0, 1, ..."""
+
+    def __init__(self, transfers: list[Transfer], accounts: int, balance: int) -> None:
+        self.accounts, self.balance = accounts, balance
+        self.moving = [each for each in transfers if each.call.outcome != FAIL]
+        self.known = all(_within(each.source, accounts) and _within(each.goal, accounts) for each in self.moving)
+        self.change = np.zeros((len(self.moving), accounts), np.int64)
+        for i, each in enumerate(self.moving if self.known else ()):
+            self.change[i, each.source] -= each.amount
+            self.change[i, each.goal] += each.amount
+
+    def difference(self, read: Read) -> np.ndarray:
+        """How the balances of a read differ from the first ones."""
+        found = [read.balances.get(account, 0) for account in range(self.accounts)]
+        return np.array(found, np.int64) - self.balance
+
+    def unexplained(self, read: Read) -> tuple[str, np.ndarray, int] | None:
+        """Of a read that no choice of all transfers explains, or none that fits its client's own ones: what it breaks.
+
+        With the difference, and of how many transfers no choice comes to it. None also where they are too many to tell.
+        """
+        if len(self.moving) > OPEN_MAX:
+            return None
+        difference = self.difference(read)
+        if not _reachable(self.change, difference):
+            return READ_SKEW, difference, len(self.moving)
+        own = np.array([each.call.process == read.call.process for each in self.moving], bool)
+        sure = own & np.array([each.call.end < read.call.place for each in self.moving], bool)
+        maybe = ~own | np.array(
+            [each.call.end == NEVER and each.call.place < read.call.place for each in self.moving], bool
+        )
+        difference = difference - self.change[sure].sum(axis=0)
+        if not _reachable(self.change[maybe], difference):
+            return SESSION, difference, int(np.sum(maybe))
+        return None
+
+
+def _impossible(first: _First, reads: list[Read], timed: bool) -> tuple[list[Finding], int]:
+    """(findings, how many reads were decided)."""
+    if not first.known:
         return [], 0
-    change = np.zeros((len(moving), accounts), np.int64)
-    for i, each in enumerate(moving):
-        change[i, each.source] -= each.amount
-        change[i, each.goal] += each.amount
+    if timed:
+        return _untimely(first, reads)
+    broken = [(read, first.unexplained(read)) for read in reads]
+    findings = [_unexplained(read, *how) for read, how in broken if how]
+    return findings, len(reads) if len(first.moving) <= OPEN_MAX else 0
+
+
+def _untimely(first: _First, reads: list[Read]) -> tuple[list[Finding], int]:
+    """Reads that no choice of the transfers explains that may have happened by then."""
+    moving, change, accounts = first.moving, first.change, first.accounts
     begin = np.array([each.call.place for each in moving], np.int64)
     end = np.array([each.call.end for each in moving], np.int64)
     done = np.argsort(end, kind="stable")
@@ -204,9 +257,8 @@ def _impossible(transfers: list[Transfer], reads: list[Read], accounts: int, bal
     latest = np.maximum.accumulate(np.where(end < NEVER, end, -1)) if len(end) else end
     findings, judged, work = [], 0, 0
     for read in reads:
-        found = np.array([read.balances.get(account, 0) for account in range(accounts)], np.int64)
         before = min(int(np.searchsorted(ended, read.call.place)), known)
-        difference = found - balance - sums[before]
+        difference = first.difference(read) - sums[before]
         if len(read.balances) <= accounts and not difference.any():
             judged += 1
             continue
@@ -222,7 +274,8 @@ def _impossible(transfers: list[Transfer], reads: list[Read], accounts: int, bal
             continue
         judged += 1
         if not _reachable(change[candidates], difference):
-            findings.append(_unexplained(read, difference, len(candidates)))
+            how = first.unexplained(read) or (REALTIME, difference, len(candidates))
+            findings.append(_unexplained(read, *how))
     return findings, judged
 
 
@@ -238,16 +291,24 @@ def _reachable(changes: np.ndarray, difference: np.ndarray) -> bool:
     return bool(np.any(np.all(sums == difference, axis=1)))
 
 
-def _unexplained(read: Read, difference: np.ndarray, count: int) -> Finding:
+_COMPARED = {
+    READ_SKEW: "the first ones",
+    SESSION: "the first ones after its own transfers",
+    REALTIME: "those of the transfers acknowledged before",
+}
+
+
+def _unexplained(read: Read, evidence: str, difference: np.ndarray, count: int) -> Finding:
+    """count: how many transfers may or may not have happened. difference: what none of their choices comes to."""
     records = read.call.records
     parts = [f"{account} by {change:+d}" for account, change in enumerate(difference.tolist()) if change]
     sentence = (
-        f"Client {read.call.process} read balances that differ from those of the transfers acknowledged before: "
-        f"account {', '.join(parts[:8])}{' ...' if len(parts) > 8 else ''}. "
+        f"Client {read.call.process} read balances that differ from {_COMPARED[evidence]}: account "
+        f"{', '.join(parts[:8])}{' ...' if len(parts) > 8 else ''}. "
         + (
             f"No choice of the {count} transfers that may have happened explains that."
             if count
             else "No other transfer may have happened."
         )
     )
-    return Finding(Anomaly("impossible-balances", records, sentence, sub_history=records), REALTIME)
+    return Finding(Anomaly("impossible-balances", records, sentence, sub_history=records), evidence)

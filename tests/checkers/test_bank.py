@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Hashable, Iterator
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -74,11 +75,16 @@ def banks(draw: Any) -> list[Call]:
     return calls
 
 
-def alone(calls: list[Call], read: Call) -> bool:
-    """Whether some choice of the transfers that may have happened explains a read."""
+def alone(calls: list[Call], read: Call, order: str = "realtime") -> bool:
+    """Whether some choice of the transfers that may have happened explains a read.
+
+    order: `none`, `session` or `realtime`, from which follows what must have, and what can't have happened before.
+    """
     transfers = [call for call in calls if call.f == "transfer" and call.outcome != "fail"]
-    sure = [call for call in transfers if call.outcome == "ok" and call.end < read.begin]
-    maybe = [call for call in transfers if call.begin < read.end and call not in sure]
+    bound = [call for call in transfers if order == "realtime" or (order == "session" and call.process == read.process)]
+    sure = [call for call in bound if call.outcome == "ok" and call.end < read.begin]
+    late = [call for call in bound if call.begin > read.end]
+    maybe = [call for call in transfers if call not in sure and call not in late]
     for size in range(len(maybe) + 1):
         for some in combinations(maybe, size):
             balances: Balances = (BALANCE,) * ACCOUNTS
@@ -107,7 +113,30 @@ def test_it_is_as_defined(calls: list[Call]) -> None:
     loose = Bank().check(history(*records_of(calls)), asked("snapshot-isolation", **options))
     if explained(calls, initial, step, order="none"):
         assert loose.verdict != "invalid"
-    assert (loose.verdict == "invalid") is bool(wrong or negative)
+    garbage = [read for read in impossible if not alone(calls, read, "none")]
+    assert (loose.verdict == "invalid") is bool(wrong or negative or garbage)
+    session = Bank().check(history(*records_of(calls)), asked("strong-session-snapshot-isolation", **options))
+    if explained(calls, initial, step, order="session"):
+        assert session.verdict != "invalid"
+    untrue = [read for read in impossible if not alone(calls, read, "session")]
+    assert (session.verdict == "invalid") is bool(wrong or negative or untrue)
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(banks())
+def test_without_invocations_each_clients_order_is_known_and_realtime_is_not(calls: list[Call]) -> None:
+    options = {"accounts": ACCOUNTS, "balance": BALANCE}
+    calls = [call for call in calls if call.outcome != "open"]
+    records = [record for record in records_of(calls) if record[0] != "invoke"]
+    found = Bank().check(history(*records), asked("strong-session-snapshot-isolation", **options))
+    calls = [replace(call, begin=call.end) for call in calls]
+    reads = [call for call in calls if call.f == "read"]
+    wrong = [read for read in reads if sum(b for _, b in read.result) != ACCOUNTS * BALANCE]
+    untrue = [read for read in reads if not alone(calls, read, "session")]
+    negative = [read for read in reads if any(b < 0 for _, b in read.result)]
+    assert (found.verdict == "invalid") is bool(wrong or negative or untrue)
+    strict = Bank().check(history(*records), asked("strict-serializable", **options))
+    assert strict.verdict == ("invalid" if wrong or negative or untrue else "unknown" if calls else "valid")
 
 
 def not_read(calls: list[Call]) -> bool:
@@ -151,6 +180,26 @@ def test_two_totals_prove_that_one_is_wrong_whoever_says_what_it_should_be() -> 
     assert verdict.anomalies[0].details == {"total": 9, "expected": 10}
     assert {"consistent-view", "repeatable-read"} <= {*verdict.not_, *verdict.also_not}
     assert Bank().check(history(*records), asked("read-committed")).verdict == "valid"
+
+
+def test_balances_that_nothing_explains_count_without_realtime_too() -> None:
+    options = {"accounts": 2, "balance": 5}
+    read = history(("invoke", 0, "read", None), ("ok", 0, "read", {0: 7, 1: 3}))
+    found = Bank().check(read, asked("snapshot-isolation", **options))
+    assert (found.verdict, found.anomaly_types) == ("invalid", ["impossible-balances"])
+    assert "differ from the first ones: account 0 by +2, 1 by -2. No other transfer" in found.anomalies[0].sentence
+    move = {"from": 1, "to": 0, "amount": 2}
+    mine = [("invoke", 0, "transfer", move), ("ok", 0, "transfer", move)]
+    stale = history(*mine, ("invoke", 0, "read", None), ("ok", 0, "read", {0: 5, 1: 5}))
+    assert Bank().check(stale, asked("snapshot-isolation", **options)).verdict == "valid"
+    found = Bank().check(stale, asked("strong-session-snapshot-isolation", **options))
+    assert found.verdict == "invalid"
+    assert "after its own transfers: account 0 by -2, 1 by +2. No other" in found.anomalies[0].sentence
+
+
+def test_an_account_with_a_very_long_number_is_a_name() -> None:
+    records = history(("invoke", 0, "read", None), ("ok", 0, "read", {"9" * 5000: 5}))
+    assert Bank().check(records, asked(None, total=5)).verdict == "valid"
 
 
 def test_negative_balances_can_be_allowed() -> None:
