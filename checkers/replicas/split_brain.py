@@ -82,7 +82,7 @@ class SplitBrain:
 
 def has_polls(history: History) -> bool:
     """Whether the record holds polls of primaries in this harness' form: another's nemesis may use the word too."""
-    values = [history.value[place] for place in _places(history).tolist() if not history.client[place]]
+    values = [history.value[place] for place in _places(history).tolist()]
     polls = [value for value in values if isinstance(value, list | tuple)]
     return (
         bool(polls)
@@ -107,6 +107,8 @@ def _words_of(history: History) -> Iterator[Claim]:
         if history.type[place] != OK and not isinstance(value, list | tuple):
             continue
         index = int(history.index[place])
+        if value is not None and not isinstance(value, list | tuple):
+            raise HistoryError(f"index {index}: expected [{{node, primary, term}}, ...], got {show(value)}")
         for report in value or ():
             if not _is_report(report):
                 raise HistoryError(f"index {index}: expected [{{node, primary, term}}, ...], got {show(report)}")
@@ -121,7 +123,10 @@ def _is_report(report: Any) -> bool:
 
 
 def _places(history: History) -> np.ndarray:
-    return np.flatnonzero(history.f == history.f_names.index(PRIMARIES) if PRIMARIES in history.f_names else [])
+    """Of the records of polls; a client's op of that name is none."""
+    if PRIMARIES not in history.f_names:
+        return np.empty(0, np.int64)
+    return np.flatnonzero((history.f == history.f_names.index(PRIMARIES)) & ~history.client)
 
 
 def _polls(history: History) -> int:

@@ -59,10 +59,11 @@ def test_a_poll_of_other_harnesses_is_not_ours() -> None:
     assert has_polls(history(*poll(report("n1", "n1", 7))))
     for value in ("n1", ["n1", "n2"], {"n1": 3}, [{"node": "n1", "primary": "n1", "term": [7]}]):
         assert not has_polls(history(("info", "nemesis", "primaries", value)))
-    assert not has_polls(history(*poll(report("n1", "n1", 7), process=3)))
+    own = poll(report("n1", "n1", 7), report("n2", "n2", 7), process=3)[1:]
+    assert not has_polls(history(*own)) and verdict(*own).anomaly_types == []
 
 
-@pytest.mark.parametrize("value", [[3], [{"node": "n1"}], [{"node": "n1", "primary": "n1", "term": {}}]])
+@pytest.mark.parametrize("value", [3, True, [3], [{"node": "n1"}], [{"node": "n1", "primary": "n1", "term": {}}]])
 def test_a_poll_of_another_shape_is_named(value: Any) -> None:
     with pytest.raises(HistoryError, match="index 0"):
         verdict(("ok", "nemesis", "primaries", value))
