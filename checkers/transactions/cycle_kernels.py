@@ -331,10 +331,14 @@ def split_graph(first, target, kind, txns, beyond):
 def candidates(among, source, target, label, count, skip):
     """Those of some edges that lie inside of components that are not skipped: (edges, bounds, component of each)."""
     size = np.zeros(count + 1, np.int64)
+    inside = np.empty(len(among), np.int64)
+    found = 0
     for edge in among:
         own = label[source[edge]]
         if own >= 0 and own == label[target[edge]] and not skip[own]:
             size[own + 1] += 1
+            inside[found] = edge
+            found += 1
     groups = 0
     for own in range(count):
         if size[own + 1]:
@@ -349,11 +353,10 @@ def candidates(among, source, target, label, count, skip):
             bounds[at + 1] = size[own + 1]
             component[at] = own
             at += 1
-    for edge in among:
+    for edge in inside[:found]:
         own = label[source[edge]]
-        if own >= 0 and own == label[target[edge]] and not skip[own]:
-            edges[size[own]] = edge
-            size[own] += 1
+        edges[size[own]] = edge
+        size[own] += 1
     return edges, bounds, component
 
 

@@ -47,7 +47,6 @@ from checkers.transactions.cycle_kinds import (
     G0,
     G1C,
     G2,
-    NAMES,
     NONADJACENT,
     SINGLE,
     Cycle,
@@ -174,8 +173,8 @@ class _Finder:
         first, source, target, kind, edge, rw = split_graph(knots.first, knots.target, knots.kind, knots.txns, 0)
         self._split = _Rows(first, source, target, kind, edge, 2 * knots.txns, (rw[:0], rw[:0], rw))
         self._pairs = find_pairs(knots, timing)
-        self._done = {kind: np.zeros(knots.nodes, bool) for kind in range(len(NAMES))}
-        """By kind, what is not looked at any more: a weaker type of it was found there."""
+        self._done: dict[int, np.ndarray] = {}
+        """By kind, what is not looked at any more, as a mask: a weaker type of it was found there."""
         self._strongest = 0
         self._no_rank = np.zeros(knots.nodes + knots.txns, np.int32)
         self._rank = self._no_rank
@@ -270,7 +269,7 @@ class _Finder:
         """G0 and G1c: cycles without rw, with at least one edge of the kind `needed`."""
         if not part.count:
             return
-        skip = self._report_pairs(kind, strength, part) | part.holding(self._done[kind])
+        skip = self._report_pairs(kind, strength, part) | self._settled(kind, part)
         edges, bounds, component = self._candidates(self._flat, part, needed, skip)
         cycles = self._shortest(
             self._flat, part, part.allowed, edges, bounds, component, self._no_rank, writes_alone=kind == G0
@@ -284,7 +283,7 @@ class _Finder:
         starts = _Part(lenient.allowed, np.concatenate((lenient.label[:t], lenient.label[2 * t :])), lenient.count)
         if not lenient.count:
             return starts
-        single = self._report_pairs(SINGLE, strength, starts) | starts.holding(self._done[SINGLE])
+        single = self._report_pairs(SINGLE, strength, starts) | self._settled(SINGLE, starts)
         places, bounds, component = self._candidates(self._split, lenient, RW, single)
         cycles = self._shortest(
             self._flat, whole, whole.allowed & ~(1 << RW), self._split.edge[places], bounds, component, self._rank
@@ -302,7 +301,7 @@ class _Finder:
 
     def _nonadjacent(self, strength: int, lenient: _Part, starts: _Part, single: np.ndarray) -> None:
         """G-nonadjacent: for each component without G-single, in others in passing."""
-        found = starts.holding(self._done[NONADJACENT])
+        found = self._settled(NONADJACENT, starts)
         places, bounds, component = self._candidates(self._split, lenient, RW, found)
         several = np.diff(bounds) > 1
         own = several & ~single[component]
@@ -360,7 +359,7 @@ class _Finder:
         """G2: two rw in a row."""
         if not whole.count:
             return
-        skip = self._report_pairs(G2, strength, whole) | whole.holding(self._done[G2])
+        skip = self._report_pairs(G2, strength, whole) | self._settled(G2, whole)
         mixed = whole.holding(starts.label >= 0)
         edges, bounds, component = self._candidates(self._flat, whole, RW, skip | mixed)
         cycles = self._shortest(self._flat, whole, whole.allowed, edges, bounds, component, self._no_rank)
@@ -482,7 +481,8 @@ class _Finder:
             if len(own):
                 entry = self._entry(type_ % 5, strength)
                 entry.count += len(own)
-                entry.cycles += self._worked_out(cycles, own[: self._limit])
+                if sum(len(cycle) == 2 for cycle in entry.cycles) < self._limit:
+                    entry.cycles += self._worked_out(cycles, own[: self._limit])
         return cycles.component[chosen]
 
     def _worked_out(self, cycles: _Cycles, which: np.ndarray) -> list[Cycle]:
@@ -512,7 +512,12 @@ class _Finder:
     def _settle(self, kind: int, strength: int, part: _Part, components: np.ndarray) -> None:
         """What lies in some components (a mask) is not looked at for stronger types of a kind."""
         if strength != self._strongest:
-            self._done[kind] |= part.spread(components)
+            done = part.spread(components)
+            self._done[kind] = self._done[kind] | done if kind in self._done else done
+
+    def _settled(self, kind: int, part: _Part) -> np.ndarray:
+        """bool[components]: those where a weaker type of a kind was found."""
+        return part.holding(self._done[kind]) if kind in self._done else np.zeros(part.count, bool)
 
     def _report_pairs(self, kind: int, strength: int, part: _Part) -> np.ndarray:
         """Report the two-transaction cycles of one type, first one for each component; the components that hold one."""
