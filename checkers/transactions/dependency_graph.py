@@ -19,8 +19,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.history import OK
-
 WW, WR, RW, PASS, PROCESS, REALTIME = range(6)
 """Kinds of edges. PASS leaves a virtual node of an rw edge."""
 KIND_NAMES = ("ww", "wr", "rw", "rw", "process", "realtime")
@@ -144,50 +142,3 @@ def before_all_of_each(
         np.concatenate((reading, np.full(2 * count, NO_MOP), none)).astype(np.int32),
         np.concatenate((np.full(len(reading), NO_MOP), writes, writes, none)).astype(np.int32),
     )
-
-
-def session_edges(status: np.ndarray, process: np.ndarray, began: np.ndarray, committed: np.ndarray) -> Graph:
-    """From each `ok` transaction to the next committed one that its client began after it.
-
-    Several of unknown outcome in a row all follow the last `ok` one, and lead nowhere: nothing says when they ended.
-    began: places that order the transactions of one client. Short numbers are sorted in linear time.
-    """
-    order = np.flatnonzero(committed)
-    order = order[np.argsort(began[order], kind="stable")]
-    short = np.all(process == process.astype(np.int16))
-    order = order[np.argsort(process[order].astype(np.int16 if short else np.int64), kind="stable")]
-    known = status[order] == OK
-    last_known = np.maximum.accumulate(np.where(known, np.arange(len(order)), -1)) if len(order) else order
-    before = np.concatenate(([-1], last_known[:-1])) if len(order) else last_known
-    keep = before >= 0
-    keep[keep] = process[order[before[keep]]] == process[order[keep]]
-    return _bare(len(status), len(status), order[before[keep]], order[keep], PROCESS)
-
-
-def realtime_edges(invoked: np.ndarray, completed: np.ndarray, committed: np.ndarray) -> Graph:
-    """The chain of barriers. invoked, completed: places in the history, -1 where there is none."""
-    txns = len(invoked)
-    ends = np.flatnonzero(committed & (completed >= 0))
-    begins = np.flatnonzero(committed & (invoked >= 0))
-    event = np.full(max(int(completed.max(initial=-1)), int(invoked.max(initial=-1))) + 1, -1, np.int64)
-    event[completed[ends]] = 2 * ends + 1
-    event[invoked[begins]] = 2 * begins
-    event = event[event >= 0]
-    txn, is_end = event >> 1, (event & 1).astype(bool)
-    new = is_end.copy()
-    new[1:] &= ~is_end[:-1]
-    barrier = np.cumsum(new) + (txns - 1)
-    into, out = np.flatnonzero(is_end), np.flatnonzero(~is_end & (barrier >= txns))
-    chain = np.arange(txns, txns + np.count_nonzero(new))
-    return _bare(
-        txns,
-        txns + len(chain),
-        np.concatenate((txn[into], barrier[out], chain[:-1])),
-        np.concatenate((barrier[into], txn[out], chain[1:])),
-        REALTIME,
-    )
-
-
-def _bare(txns: int, nodes: int, source: np.ndarray, target: np.ndarray, kind: int) -> Graph:
-    none = np.full(len(source), NO_MOP, np.int32)
-    return Graph(txns, nodes, source.astype(np.int32), target.astype(np.int32), np.full(len(source), kind), none, none)

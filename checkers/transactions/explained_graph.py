@@ -16,17 +16,8 @@ import numpy as np
 from checkers.client_calls import NEVER, ClientCall
 from checkers.transactions.cycle_kinds import Cycle, Timing, classify, name_of
 from checkers.transactions.cycles import CycleSearch, find_cycles
-from checkers.transactions.dependency_graph import (
-    KIND_NAMES,
-    NO_MOP,
-    PROCESS,
-    REALTIME,
-    RW,
-    Graph,
-    graph_of,
-    realtime_edges,
-    session_edges,
-)
+from checkers.transactions.dependency_graph import KIND_NAMES, NO_MOP, PROCESS, REALTIME, RW, Graph, graph_of
+from checkers.transactions.order_edges import order_graph
 from harness.verdict import Anomaly, Edge
 
 Why = Callable[[], str]
@@ -85,10 +76,9 @@ class ExplainedGraph:
         process = np.array([call.process for call in self.calls], np.int64)
         completed = np.array([-1 if call.end == NEVER else call.end for call in self.calls], np.int64)
         committed = np.array(self.committed, bool)
-        parts = [self._dependencies(nodes, predicates), session_edges(status, process, place, committed)]
-        if self.timed:
-            parts.append(realtime_edges(place, completed, committed))
-        return find_cycles(graph_of(nodes, parts), Timing(status, process, place, completed, self.timed), limit)
+        orders = order_graph(status, process, place, completed, committed, timed=self.timed)
+        graph = graph_of(nodes, [self._dependencies(nodes, predicates), orders])
+        return find_cycles(graph, Timing(status, process, place, completed, self.timed), limit)
 
     def name(self, cycle: Cycle) -> str:
         """Elle's name: without `-item` where an rw edge comes from a predicate."""

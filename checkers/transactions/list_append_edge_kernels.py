@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from checkers.transactions.dependency_graph import NO_MOP, PROCESS, REALTIME, RW, WR, WW
+from checkers.transactions.dependency_graph import RW, WR, WW
 from checkers.transactions.list_append_versions import NOBODY
 from checkers.transactions.txn_columns import APPEND, READ
 from harness.compiled import kernel
@@ -190,88 +190,4 @@ def open_edges(
                     source[count], target[count], kind[count] = txn[read[r]], txn[mop], RW
                     source_mop[count], target_mop[count] = read[r], mop
                     count += 1
-    return count
-
-
-@kernel
-def barriers(invoked, completed, committed, places):
-    """The chain of barriers: (what each place of the history is, how many barriers there are).
-
-    Of a place: b >= 0, it is a completion that leads into barrier b; b <= -2, an invocation that barrier -2 - b leads
-    to; -1, neither.
-    """
-    what = np.full(places, -1, np.int32)
-    if places == 0:
-        return what, 0
-    begins = np.zeros(places, np.bool_)
-    ends = np.zeros(places, np.bool_)
-    for txn in range(len(invoked)):
-        if committed[txn]:
-            if invoked[txn] >= 0:
-                begins[invoked[txn]] = True
-            if completed[txn] >= 0:
-                ends[completed[txn]] = True
-    count = 0
-    fresh = True
-    for place in range(places):
-        if ends[place]:
-            if fresh:
-                count += 1
-                fresh = False
-            what[place] = count - 1
-        elif begins[place]:
-            fresh = True
-            if count:
-                what[place] = -1 - count
-    return what, count
-
-
-@kernel
-def order_edges(
-    process,
-    status_ok,
-    committed,
-    invoked,
-    completed,
-    barrier_of,
-    barrier_count,
-    count,
-    source,
-    target,
-    kind,
-    source_mop,
-    target_mop,
-):
-    """Session edges (transactions come in the order in which their clients began them), then realtime ones."""
-    txns = len(process)
-    first = count
-    processes = 0
-    for txn in range(txns):
-        processes = max(processes, process[txn] + 1)
-    last = np.full(processes, -1, np.int32)
-    for txn in range(txns):
-        if not committed[txn]:
-            continue
-        before = last[process[txn]]
-        if before >= 0:
-            source[count], target[count], kind[count] = before, txn, PROCESS
-            count += 1
-        if status_ok[txn]:
-            last[process[txn]] = txn
-    if len(barrier_of):
-        for txn in range(txns):
-            if not committed[txn]:
-                continue
-            if completed[txn] >= 0:
-                source[count], target[count], kind[count] = txn, txns + barrier_of[completed[txn]], REALTIME
-                count += 1
-            if invoked[txn] >= 0 and barrier_of[invoked[txn]] <= -2:
-                source[count], target[count], kind[count] = txns - 2 - barrier_of[invoked[txn]], txn, REALTIME
-                count += 1
-        for barrier in range(barrier_count - 1):
-            source[count], target[count], kind[count] = txns + barrier, txns + barrier + 1, REALTIME
-            count += 1
-    for edge in range(first, count):
-        source_mop[edge] = NO_MOP
-        target_mop[edge] = NO_MOP
     return count

@@ -23,15 +23,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from checkers.transactions.dependency_graph import WR, Graph, before_all, edges_between, graph_of
-from checkers.transactions.list_append_edge_kernels import (
-    barriers,
-    certain_neighbours,
-    open_appends,
-    open_edges,
-    order_edges,
-    value_edges,
-)
+from checkers.transactions.list_append_edge_kernels import certain_neighbours, open_appends, open_edges, value_edges
 from checkers.transactions.list_append_versions import NOBODY, Versions
+from checkers.transactions.order_edges import barriers, order_edges, places, small_numbers
 from checkers.transactions.polygraph_question import OpenKeys
 from checkers.transactions.txn_columns import TxnColumns
 from harness.history import OK
@@ -88,7 +82,10 @@ def dependencies(columns: TxnColumns, txn: np.ndarray, versions: Versions) -> De
     at_end = np.zeros(len(columns.function), bool)
     opened, pairs_count, large = _open_appends(columns, txn, versions, last_of_key, next_certain, status_ok, at_end)
     barrier_of, barrier_count = barriers(
-        columns.invoked, columns.completed, versions.committed, _places(columns) if columns.timed else 0
+        columns.invoked,
+        columns.completed,
+        versions.committed,
+        places(columns.invoked, columns.completed) if columns.timed else 0,
     )
     versions_count, reads_count = len(versions.writer), len(columns.function)
     most = versions_count + 2 * reads_count + len(opened.append) + pairs_count + 3 * n + barrier_count
@@ -141,23 +138,6 @@ def dependencies(columns: TxnColumns, txn: np.ndarray, versions: Versions) -> De
         appends = opened.append[opened.append_start[i] : opened.append_start[i + 1]]
         parts.append(before_all(n, reads, appends, txn))
     return Dependencies(graph_of(n, [whole, *parts]) if parts else whole, opened)
-
-
-def _places(columns: TxnColumns) -> int:
-    """One more than the last place of the history that a transaction stands at."""
-    if not len(columns):
-        return 0
-    return int(max(columns.invoked.max(), columns.completed.max())) + 1
-
-
-def small_numbers(process: np.ndarray) -> np.ndarray:
-    """The processes, numbered from 0 (with gaps)."""
-    if not len(process):
-        return process
-    low, high = int(process.min()), int(process.max())
-    if high - low <= 4 * len(process) + 1024:
-        return process - low
-    return np.unique(process, return_inverse=True)[1].astype(np.int64)
 
 
 def _odd_read_edges(

@@ -27,9 +27,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from checkers.transactions.list_append_edges import small_numbers
 from checkers.transactions.list_append_versions import NOBODY, Versions
 from checkers.transactions.list_append_wording import Names
+from checkers.transactions.order_edges import small_numbers
 from checkers.transactions.txn_columns import APPEND, READ, TxnColumns
 from checkers.transactions.value_findings import Found
 from harness.compiled import kernel, kernel_part

@@ -4,7 +4,7 @@
 - rw: from each reader of the state before any write to every writer of the key; and where a transaction read one
   version and wrote the next, from the other readers of the first to it ("writes follow reads": a database that lets
   them stand the other way round has let a transaction read from one that came later, which is a G1c).
-- process and realtime edges as in `checkers.transactions.dependency_graph`.
+- process and realtime edges as in `checkers.transactions.order_edges`.
 
 Keys where a value may have been written twice give no edges. Cost: O(reads + writes).
 """
@@ -13,16 +13,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from checkers.transactions.dependency_graph import (
-    RW,
-    WR,
-    Graph,
-    before_all_of_each,
-    edges_between,
-    graph_of,
-    realtime_edges,
-    session_edges,
-)
+from checkers.transactions.dependency_graph import RW, WR, Graph, before_all_of_each, edges_between, graph_of
+from checkers.transactions.order_edges import order_graph
 from checkers.transactions.polygraph_question import OpenKeys
 from checkers.transactions.rw_register_versions import MISSED, NOBODY, VERSION, Versions
 from checkers.transactions.txn_columns import WRITE, TxnColumns
@@ -37,10 +29,10 @@ def known_dependencies(columns: TxnColumns, txn: np.ndarray, versions: Versions)
         _read_from(columns, txn, versions),
         _writes_follow_reads(columns, txn, versions),
         *_before_the_first(columns, txn, versions),
-        session_edges(columns.status, columns.process, columns.began, versions.committed),
+        order_graph(
+            columns.status, columns.process, columns.began, columns.completed, versions.committed, timed=columns.timed
+        ),
     ]
-    if columns.timed:
-        parts.append(realtime_edges(columns.invoked, columns.completed, versions.committed))
     return graph_of(n, parts)
 
 

@@ -16,17 +16,9 @@ from dataclasses import fields, replace
 
 import numpy as np
 
-from checkers.transactions.dependency_graph import (
-    RW,
-    WR,
-    WW,
-    Graph,
-    edges_between,
-    graph_of,
-    realtime_edges,
-    session_edges,
-)
+from checkers.transactions.dependency_graph import RW, WR, WW, Graph, edges_between, graph_of
 from checkers.transactions.graph_kernels import components, rows
+from checkers.transactions.order_edges import order_graph
 from checkers.transactions.polygraph import Must, OpenKeys, decide
 from checkers.transactions.rw_register_edges import known_dependencies, open_keys
 from checkers.transactions.rw_register_versions import MISSED, NOBODY, VERSION, Versions, versions_of
@@ -65,10 +57,10 @@ def graph_of_order(columns: TxnColumns, txn: np.ndarray, versions: Versions, ord
         edges_between(n, WW, versions.mop[order[:-1][same]], versions.mop[order[1:][same]], txn),
         edges_between(n, RW, versions.read[known], versions.mop[following[row[known]]], txn),
         edges_between(n, WR, versions.source[reads], reads, txn),
-        session_edges(columns.status, columns.process, columns.began, versions.committed),
+        order_graph(
+            columns.status, columns.process, columns.began, columns.completed, versions.committed, timed=columns.timed
+        ),
     ]
-    if columns.timed:
-        parts.append(realtime_edges(columns.invoked, columns.completed, versions.committed))
     return graph_of(n, parts)
 
 

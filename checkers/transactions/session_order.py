@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from checkers.transactions.dependency_graph import PROCESS, Graph, session_edges
-from checkers.transactions.list_append_edges import small_numbers
+from checkers.transactions.dependency_graph import PROCESS, Graph
 from checkers.transactions.list_append_sessions import orderly
+from checkers.transactions.order_edges import order_graph, small_numbers
 from checkers.transactions.txn_columns import TxnColumns
 
 
@@ -32,7 +32,8 @@ def program_order(columns: TxnColumns, txn: np.ndarray, wanted: np.ndarray) -> G
     number, ordered = clients(columns)
     shown = wanted & (np.diff(columns.mop_start) > 0)
     same = np.flatnonzero(shown[txn[:-1]] & (txn[1:] == txn[:-1])) if mops else np.empty(0, np.int64)
-    between = session_edges(columns.status, columns.process, columns.began, shown & ordered[number])
+    counted = shown & ordered[number]
+    between = order_graph(columns.status, columns.process, columns.began, columns.completed, counted, timed=False)
     source = np.concatenate((same, columns.mop_start[between.source + 1] - 1)).astype(np.int32)
     target = np.concatenate((same + 1, columns.mop_start[between.target])).astype(np.int32)
     return Graph(mops, mops, source, target, np.full(len(source), PROCESS, np.int8), source, target)

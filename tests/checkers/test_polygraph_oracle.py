@@ -20,8 +20,10 @@ from hypothesis import strategies as st
 
 from checkers.transactions import polygraph_clauses
 from checkers.transactions.cycle_kinds import G0, G1C, G2, NONADJACENT, SINGLE, classify
-from checkers.transactions.dependency_graph import PROCESS, RW, WR, WW, Graph, before_all, graph_of, realtime_edges
+from checkers.transactions.dependency_graph import PROCESS, RW, WR, WW, Graph, before_all, graph_of
+from checkers.transactions.order_edges import order_graph
 from checkers.transactions.polygraph import Answer, Must, OpenKeys, decide
+from harness.history import OK
 
 EXAMPLES = int(os.environ.get("FAULTLINE_EXAMPLES", "600"))
 thorough = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
@@ -72,7 +74,9 @@ def question(seed: int, txns: int, keys: int, crowded: bool) -> Question:
     if rng.random() < 0.4:
         begins = np.array([rng.randrange(30) for _ in range(txns)])
         ends = begins + np.array([rng.randint(1, 20) for _ in range(txns)])
-        parts.append(realtime_edges(2 * begins, 2 * ends + 1, np.array([rng.random() < 0.6 for _ in range(txns)])))
+        known = np.array([rng.random() < 0.6 for _ in range(txns)])
+        alone = np.arange(txns)
+        parts.append(order_graph(np.full(txns, OK), alone, 2 * begins, 2 * ends + 1, known, timed=True))
     graph = graph_of(txns, [plain(txns, sorted(edges)), *parts])
     nothing = np.full(len(reader), -1, np.int32)
     return graph, OpenKeys(
