@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 from typing import Any
@@ -11,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from checkers.replicas.split_brain import SplitBrain, has_polls
+from harness.checker import CheckOptions
 from harness.history import History, HistoryError
 from harness.op import Op
 from tests.checkers.histories import asked, history
@@ -83,6 +85,44 @@ def test_polls_against_the_definition(claims: list[tuple[int, int]]) -> None:
             if i < j < max((k for k in mine if k < left), default=-1):
                 expected.add((term, *sorted((node, other))))
     assert verdict(*records).anomaly_counts.get("split-brain", 0) == len(expected)
+
+
+words = st.tuples(
+    st.sampled_from(["n1", "n2", "n3"]), st.sampled_from(["n1", "n2", None]), st.sampled_from([1, 1, 2, None])
+)
+
+
+@thorough
+@given(st.lists(st.tuples(st.lists(words, max_size=3), st.booleans()), max_size=7))
+def test_polls_of_many_words_against_the_definition(polls: list[tuple[list[tuple[str, Any, Any]], bool]]) -> None:
+    """Two stretches of polls that meet, at the ends of which each of two nodes leads, and never says otherwise."""
+    records: list[tuple[Any, ...]] = []
+    for said, begun in polls:
+        if begun:
+            records.append(("invoke", "nemesis", "primaries", None))
+        records += [("info", "nemesis", "primaries", [report(*word) for word in said])]
+
+    def stretches(node: str, term: int) -> set[tuple[int, int]]:
+        leads: list[bool | None] = []
+        otherwise: list[bool] = []
+        for said, _ in polls:
+            own = [(primary == node, spoken) for name, primary, spoken in said if name == node]
+            leads.append((True, term) in own)
+            otherwise.append(bool(own) and (True, term) not in own and (True, None) not in own)
+        at = [place for place, there in enumerate(leads) if there]
+        return {(i, j) for i in at for j in at if i <= j and not any(otherwise[i:j])}
+
+    expected = set()
+    for one, other, term in itertools.product(["n1", "n2", "n3"], ["n1", "n2", "n3"], [1, 2]):
+        pairs = itertools.product(stretches(one, term), stretches(other, term))
+        if one < other and any(i <= m and k <= j for (i, j), (k, m) in pairs):
+            expected.add((term, f"Nodes {one} and {other}"))
+    found = SplitBrain().check(history(*records), CheckOptions(max_shown=100))
+    told = {(anomaly.key, " ".join(sorted(anomaly.sentence.split()[1:4:2]))) for anomaly in found.anomalies}
+    assert told == {(term, nodes.removeprefix("Nodes ").replace(" and", "")) for term, nodes in expected}
+    for anomaly in found.anomalies:
+        alone = [records[index] for index in anomaly.sub_history]
+        assert SplitBrain().check(history(*alone), asked()).anomaly_types == ["split-brain"]
 
 
 def test_a_node_that_said_otherwise_in_between_did_not_lead_all_along() -> None:
