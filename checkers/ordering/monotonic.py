@@ -3,6 +3,8 @@
     inc   [k, null] → ok [k, v]     adds one, and tells the value after it; or [k, [t, v]] with the database's time
     read  [k, null] → ok [k, v]     or [k, [t, v]]; null: nobody has added yet (0)
 
+or as Jepsen's test of TiDB has it, where one read may tell of several counters (`checkers.ordering.monotonic_answers`).
+
 Proven from single pairs of ops, per key:
 
 - `non-monotonic-read`: a client got a smaller value than one that it had got before; for an increment: not a larger
@@ -17,6 +19,9 @@ Proven from single pairs of ops, per key:
 - `lost-increment`: a value smaller than the number of increments that were acknowledged before the op began, though
   nobody ever was told a larger one. With realtime only.
 
+And of several counters at once, by their circles (`checkers.ordering.monotonic_states`): `G-nonadjacent-item`, also
+`-process` and `-realtime`, where reads disagree on which of two counters grew first.
+
 Source: monotonic reads, Terry et al., "Session Guarantees for Weakly Consistent Replicated Data", 1994; Jepsen's
 `monotonic`. These are necessary, not sufficient: a history without them need not be linearizable. Cost: O(n log n).
 """
@@ -24,15 +29,14 @@ Source: monotonic reads, Terry et al., "Session Guarantees for Weakly Consistent
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import defaultdict
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass
-from typing import Any
 
-from checkers.client_calls import ClientCall, calls_of, pair_of
+from checkers.client_calls import ClientCall
 from checkers.findings import ALWAYS, Finding, verdict_of
 from checkers.models import needs_realtime
-from checkers.values import freeze, show
+from checkers.ordering.monotonic_answers import Told, answers_of
+from checkers.ordering.monotonic_states import circles
+from checkers.values import show
 from harness.checker import CheckOptions
 from harness.history import FAIL, History, HistoryError
 from harness.verdict import Anomaly, Verdict
@@ -41,58 +45,32 @@ NON_MONOTONIC, NON_MONOTONIC_REALTIME = "non-monotonic-read", "non-monotonic-rea
 SESSION, REALTIME = "G-single-item-process", "G-single-item-realtime"
 
 
-@dataclass(frozen=True)
-class Told:
-    """What an ok op was told. value: after it. timestamp: the database's, None where it gives none."""
-
-    call: ClientCall
-    value: int
-    timestamp: Any
-
-    @property
-    def text(self) -> str:
-        """For a sentence."""
-        return f"op {self.call.record} (client {self.call.process}) got {self.value}"
-
-
 class Monotonic:
     """See the module's docstring."""
 
     name = "monotonic"
 
     def check(self, history: History, options: CheckOptions) -> Verdict:
-        """Judge against `options.model` (sequential by default). Raises HistoryError for a value of another shape."""
+        """Judge against `options.model` (strong-session-serializable by default).
+
+        Raises HistoryError for an op of another name, or a value of another shape.
+        """
         model = options.model or "strong-session-serializable"
-        keys: dict[Hashable, list[ClientCall]] = defaultdict(list)
-        for call in calls_of(history, ("inc", "read"), only=True):
-            keys[freeze(pair_of(call.argument, call.index, "[key, null]")[0], call.index)].append(call)
+        answers = answers_of(history)
+        finders = [_within_clients, _same_value, _by_timestamp]
+        finders += [_impossible] if answers.counted else []
+        finders += [_early] if answers.counted and history.has_invocations else []
+        finders += [_by_time] if history.has_invocations else []
         findings: list[Finding] = []
-        told_in_all = 0
-        for key, calls in keys.items():
-            told = [_told(call) for call in calls if call.ok]
-            told_in_all += len(told)
-            for find in (_within_clients, _same_value, _impossible, _early, _by_timestamp, _by_time):
-                if find not in (_early, _by_time) or history.has_invocations:
-                    findings += find(key, calls, told)
-        reasons = []
-        if not history.has_invocations and keys and needs_realtime(model):
+        for key, calls in answers.calls.items():
+            for find in finders:
+                findings += find(key, calls, answers.told[key])
+        of_several, reasons = circles(answers, timed=history.has_invocations)
+        findings += of_several
+        if not history.has_invocations and answers.calls and needs_realtime(model):
             reasons.append(f"the history has no invocations: nothing is known about realtime, which {model} needs")
-        stats = {"keys": len(keys), "values": told_in_all}
+        stats = {"keys": len(answers.calls), "values": sum(map(len, answers.told.values()))}
         return verdict_of(self.name, findings, options, model=model, undecided=reasons, stats=stats)
-
-
-def _told(call: ClientCall) -> Told:
-    expected = "[key, value] or [key, [timestamp, value]] with a whole number as value"
-    key, value = pair_of(call.result, call.record, expected)
-    if freeze(key, call.record) != freeze(pair_of(call.argument, call.index, expected)[0], call.index):
-        raise HistoryError(f"index {call.record}: answers for key {show(key)}, asked was {show(call.argument[0])}")
-    timestamp = None
-    if isinstance(value, list | tuple):
-        timestamp, value = pair_of(value, call.record, expected)
-    value = 0 if value is None and call.f == "read" else value
-    if type(value) is not int or not isinstance(timestamp, int | float | str | None):
-        raise HistoryError(f"index {call.record}: expected {expected}, got {show(call.result)}")
-    return Told(call, value, timestamp)
 
 
 def _finding(kind: str, evidence: str, key: Hashable, ops: list[ClientCall], sentence: str) -> Finding:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import UsageError
+from harness.history import HistoryError
 from harness.judging import check
 from harness.registry import find_workload, own_name
 from workloads import JEPSEN_NAMES, REGISTRY
@@ -118,6 +119,60 @@ def test_jepsens_own_histories_are_judged(name: str, tmp_path: Path) -> None:
     assert check(right, workload=name).verdict == "valid"
     found = check(wrong, workload=name)
     assert (found.verdict, kind in found.anomaly_types) == ("invalid", True), found.anomaly_counts
+
+
+TIDB: list[CALL] = [
+    (0, "inc", "3", "{3 0}"),
+    (1, "read", "{3 nil, 4 nil}", "{3 0, 4 -1}"),
+    (0, "inc", "4", "{4 0}"),
+    (1, "read", "{3 nil, 4 nil}", "{3 0, 4 0}"),
+]
+
+
+def test_counters_that_are_read_together_as_tidbs_monotonic_records_them(tmp_path: Path) -> None:
+    file = tmp_path / "history.edn"
+    file.write_text(edn(TIDB))
+    assert check(file, workload="monotonic", model="strict-serializable").verdict == "valid"
+    file.write_text(edn([*TIDB, (2, "read", "{3 nil, 4 nil}", "{3 -1, 4 0}")]))
+    found = check(file, workload="monotonic", model="serializable")
+    assert (found.verdict, [anomaly.type for anomaly in found.anomalies if anomaly.counts]) == (
+        "invalid",
+        ["G-nonadjacent-item"],
+    )
+
+
+ROW = "{:val 0, :sts 14710000000000000000000001N, :node 1, :tb 0}"
+OTHERS: dict[str, tuple[str, list[CALL], str]] = {
+    "CockroachDB's monotonic": (
+        "monotonic",
+        [(0, "add", "0", ROW), (1, "read", "", f"[{ROW}]")],
+        r"known are the ops inc, read, not 'add'",
+    ),
+    "Fauna's monotonic": (
+        "monotonic",
+        [(0, "inc", "", '["2018-12-05T22:15:09" 0]')],
+        r"expected \[key, null\] \(or a key to increment and {key value, ...}",
+    ),
+    "etcd's watch": (
+        "watch",
+        [(0, "watch", "", "{:revision 7, :log [1 2]}")],
+        r"expected \[watcher, from, \[\[revision, key, value\], ...\]",
+    ),
+    "many sets": (
+        "set",
+        [(0, "add", "[7 0]", "[7 0]"), (1, "read", "[7 nil]", "[7 #{0}]")],
+        r"judge with set-linearizable, keyed=yes",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_ops_that_say_something_else_are_refused_with_what_is_expected(name: str, tmp_path: Path) -> None:
+    workload, calls, message = OTHERS[name]
+    file = tmp_path / "history.edn"
+    file.write_text(edn(calls))
+    with pytest.raises(HistoryError, match=message):
+        check(file, workload=workload)
 
 
 def test_a_name_of_jepsens_is_never_one_of_ours() -> None:
