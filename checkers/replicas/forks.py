@@ -58,13 +58,17 @@ def _whole(append: Put) -> Put:
 
 @dataclass(frozen=True)
 class Proof:
-    """`sight` found `found`, of the line of `one`, after `over`, of the line of `other`, had taken effect."""
+    """`sight` found `found`, of the line of `one`, after `over`, of the line of `other`, had taken effect.
+
+    calls: all that it takes to show it.
+    """
 
     one: Put
     other: Put
     found: Put
     over: Put
     sight: ClientCall
+    calls: tuple[ClientCall, ...]
 
 
 class _Sights:
@@ -121,39 +125,47 @@ class _Sights:
         """A version of `one`'s line that was found after a write of `other`'s line had taken effect, though it had been
         there before that write began, or though that write's version was found after it in turn. With one copy of the
         data the later of the two would have overwritten the earlier one for good."""
-        theirs = [(put, self._known(put), self._found(put)) for put in self._line(other)]
-        for put in self._line(one):
+        theirs = [(rival, way, self._told(rival), self._found(rival)) for rival, way in self._line(other)]
+        for put, way in self._line(one):
             sights = self._found(put)
             if not sights:
                 continue
-            known = self._known(put)
+            told = self._told(put)
             last = max(sights, key=lambda call: call.place)
-            for rival, rival_known, rival_sights in theirs:
-                in_turn = any(call.place > known for call in rival_sights)
-                if last.place > rival_known and (known < rival.call.place or in_turn):
-                    return Proof(one, other, put, rival, last)
+            for rival, rival_way, rival_told, rival_sights in theirs:
+                between = next((call for call in rival_sights if call.place > told.end), None)
+                before = told.end < rival.call.place
+                if last.place > rival_told.end and (before or between is not None):
+                    more = () if before or between is None else (between,)
+                    calls = (*way, *rival_way, told, rival_told, last, *more)
+                    return Proof(one, other, put, rival, last, calls)
         return None
 
     def _found(self, put: Put) -> list[ClientCall]:
         return self._direct.get((put.key, put.value), [])
 
-    def _known(self, put: Put) -> int:
-        return min([put.call.end, *(call.end for call in self._found(put))])
+    def _told(self, put: Put) -> ClientCall:
+        """The call by whose end the version had been there."""
+        return min([put.call, *self._found(put)], key=lambda call: call.end)
 
-    def _line(self, put: Put) -> list[Put]:
-        """The update, and what others made of its version."""
+    def _line(self, put: Put) -> list[tuple[Put, tuple[ClientCall, ...]]]:
+        """The update, and what others made of its version; each with the calls on the way from the one to the other."""
         if len(self._writes[put.key, put.value]) != 1:
             return []
         if put.grows:
             size, versions = len(put.value), self._lists[put.key]  # type: ignore[arg-type]
-            return [each for version, each in versions.items() if version[:size] == put.value]  # type: ignore[index]
-        line, todo, members = [put], [put.value], {put.value}
-        while todo:
-            for following in self._children.get((put.key, todo.pop()), ()):
+            return [
+                (each, (put.call, each.call))
+                for version, each in versions.items()
+                if version[:size] == put.value  # type: ignore[index]
+            ]
+        line: list[tuple[Put, tuple[ClientCall, ...]]] = [(put, (put.call,))]
+        members = {put.value}
+        for last, way in line:
+            for following in self._children.get((put.key, last.value), ()):
                 if following.value not in members and len(self._writes[put.key, following.value]) == 1:
                     members.add(following.value)
-                    todo.append(following.value)
-                    line.append(following)
+                    line.append((following, (*way, following.call)))
         return line
 
 
@@ -172,14 +184,14 @@ def _forked(key: Hashable, version: Hashable, proof: Proof) -> Finding:
         f"op {proof.sight.record} found {found} again, of the first one's line, though the second one's {over} (op "
         f"{proof.over.call.record}) had been written since. Two histories of the same data went on side by side."
     )
-    calls = (proof.one.call, proof.other.call, proof.found.call, proof.over.call, proof.sight)
+    shown_by = (proof.one.call, proof.other.call, proof.found.call, proof.over.call, proof.sight)
     return Finding(
         Anomaly(
             SPLIT_BRAIN,
-            sorted({call.record for call in calls}),
+            sorted({call.record for call in shown_by}),
             sentence,
             key=key,
-            sub_history=sorted({record for call in calls for record in call.records}),
+            sub_history=sorted({record for call in proof.calls for record in call.records}),
         ),
         ("lost-update", "G-single-item-realtime"),
     )

@@ -197,14 +197,19 @@ def test_one_copy_never_forks_whatever_it_loses(seed: int) -> None:
     assert found.verdict == "valid", found.anomalies[:1]
 
 
-def one_copy(seed: int, *, timed: bool) -> History:
-    """One copy of registers and lists. Updates read and write at two moments of their own, so that each may undo what
-    came between; the unknown ones may do so long after they were given up, or never."""
+def copies(seed: int, *, timed: bool = True, number: int = 1) -> list[Op]:
+    """Copies of registers and lists, which from some moment on do not hear of each other.
+
+    Updates read and write at two moments of their own, so that each may undo what came between; the unknown ones may do
+    so long after they were given up, or never.
+    """
     chance = random.Random(seed)
     lists = chance.random() < 0.5
     name = chance.choice([lambda n: n, lambda n: f"v{n}", lambda n: [n, [n]], lambda n: 2**70 + n])
     keys: list[Any] = [1] if chance.random() < 0.5 else [1, "1", True]
-    store: dict[str, Any] = {}
+    stores: list[dict[str, Any]] = [{} for _ in range(number)]
+    split = chance.randint(0, 60)
+    clock = [0]
     ops: list[Op] = []
     todo: dict[int, list[Any]] = {}
     """process → what its op has still to do; the last is its completion."""
@@ -212,11 +217,16 @@ def one_copy(seed: int, *, timed: bool) -> History:
     fresh = 0
     empty: Any = () if lists else None
 
-    def get(key: Any, into: list[Any]) -> Any:
-        return lambda: into.append(store.get(repr(key), empty))
+    def get(process: int, key: Any, into: list[Any]) -> Any:
+        return lambda: into.append(stores[process % number].get(repr(key), empty))
 
-    def put(key: Any, old: list[Any], new: Any) -> Any:
-        return lambda: store.update({repr(key): (*old[-1], new) if lists else new})
+    def put(process: int, key: Any, old: list[Any], new: Any) -> Any:
+        def effect() -> None:
+            for side, store in enumerate(stores):
+                if clock[0] < split or side == process % number:
+                    store[repr(key)] = (*old[-1], new) if lists else new
+
+        return effect
 
     def told(type_: str, f: str, process: int, key: Any, old: list[Any], new: Any) -> Any:
         found = list(old[-1]) if lists and old else old[-1] if old else None
@@ -226,7 +236,7 @@ def one_copy(seed: int, *, timed: bool) -> History:
 
     next_process = 4
     free = [0, 1, 2, 3]
-    for _ in range(150):
+    for clock[0] in range(150):
         if late and chance.random() < 0.1:
             late.pop(0)()
         process = chance.choice(free)
@@ -239,14 +249,14 @@ def one_copy(seed: int, *, timed: bool) -> History:
         new = name(chance.randint(1, 30) if chance.random() < 0.02 else fresh)
         f = chance.choice(["read", "txn"] if lists else ["read", "read", "cas", "cas", "write"])
         if f != "write":
-            get(key, old)()
+            get(process, key, old)()
         outcome = chance.choice(["ok"] * 6 + ["fail", "info"])
         if f == "read":
             asked: Any = [["r", key, None]] if lists else [key, None]
             steps = [told("ok", f, process, key, old, None)]
         else:
             asked = [["r", key, None], ["append", key, new]] if lists else [key, [old[-1], new] if old else new]
-            effect = put(key, old, new)
+            effect = put(process, key, old, new)
             steps = [effect] if outcome != "fail" else []
             steps.append(told("ok", f, process, key, old, new))
         ops.append(Op("invoke", "txn" if lists else f, asked, process))
@@ -264,14 +274,28 @@ def one_copy(seed: int, *, timed: bool) -> History:
             continue
         todo[process] = steps
     ops = [op for op in ops if timed or op.type != "invoke"]
-    return History.from_ops([op.replace(index=i) for i, op in enumerate(ops)])
+    return [op.replace(index=i) for i, op in enumerate(ops)]
 
 
 @thorough
 @given(st.integers(0, 2**63), st.booleans())
 def test_one_copy_never_forks_whatever_is_unknown(seed: int, timed: bool) -> None:
-    found = SplitBrain().check(one_copy(seed, timed=timed), asked())
+    found = SplitBrain().check(History.from_ops(copies(seed, timed=timed)), asked())
     assert found.verdict == "valid", found.anomalies[:1]
+
+
+@thorough
+@given(st.integers(0, 2**63))
+def test_the_records_of_a_fork_show_it_by_themselves(seed: int) -> None:
+    ops = copies(seed, number=2)
+    for anomaly in SplitBrain().check(History.from_ops(ops), asked()).anomalies:
+        alone = SplitBrain().check(History.from_ops([ops[index] for index in anomaly.sub_history]), asked())
+        assert alone.anomaly_types == ["split-brain"], anomaly
+
+
+def test_two_copies_mostly_fork() -> None:
+    forked = [SplitBrain().check(History.from_ops(copies(seed, number=2)), asked()).anomalies for seed in range(60)]
+    assert sum(map(bool, forked)) > 20
 
 
 def test_a_lost_element_that_another_append_brings_back_is_no_fork() -> None:
