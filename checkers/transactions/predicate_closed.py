@@ -20,7 +20,8 @@ order by SAT, for read committed, repeatable read, snapshot isolation, serializa
 variants; where there is none the finding is named `<model>-cycle-exists`. Other models are judged by the weaker and
 stronger of these, and unknown in between. Larger records are valid if one order that is tried fits, else unknown.
 
-Premises: what `init` wrote is there before everything; an insert is a write (that the row was not there is not used).
+Premises: what an `init` wrote that was ok before any transaction began is there before everything; an insert is a write
+(that the row was not there is not used).
 Source: Kingsbury's `elle.closed-predicate`. Cost: O(searches × keys), and SAT as above.
 """
 
@@ -118,7 +119,7 @@ class ClosedPredicate:
                     ops=sorted(txns.calls[txn].record for txn in everyone),
                     sentence=f"Every order of these {len(everyone)} transactions that {name} allows contradicts some "
                     "read: in each at least one of them saw a state of the database that never existed.",
-                    sub_history=sorted({record for txn in everyone for record in txns.calls[txn].records}),
+                    sub_history=txns.records(set(everyone)),
                 ),
                 evidence,
             )
@@ -231,8 +232,7 @@ class _Edges:
         needed |= {
             self._txns.seen_by[txn] for txn in needed if txn in self._txns.seen_by and not self._txns.calls[txn].ok
         }
-        records = sorted({record for txn in needed for record in self._txns.calls[txn].records})
-        return msgspec.structs.replace(shown, sub_history=records)
+        return msgspec.structs.replace(shown, sub_history=self._txns.records(needed))
 
     def _between(self, reader: int, follower: int, key: Hashable) -> set[int]:
         """Whose versions of a key the reader may have seen, and who replaced them before the follower did."""
@@ -260,7 +260,7 @@ def _odd(txns: PredicateTxns, oddity: Oddity) -> Finding:
             ops=sorted({call.record for call in calls}),
             sentence=oddity.sentence,
             key=oddity.key,
-            sub_history=sorted({record for call in calls for record in call.records}),
+            sub_history=txns.records(set(oddity.txns)),
         ),
         evidence,
     )

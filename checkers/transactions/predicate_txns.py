@@ -1,6 +1,6 @@
 """Transactions with searches, as the closed-predicate checker wants them.
 
-    init  {k: v, ...}                                   the initial rows; every transaction comes after it
+    init  {k: v, ...}                                   the initial rows
     txn   [["rp", predicate, null | {k: v, ...}], ["r", k, v | null], ["w", k, v], ["insert", k, v], ["delete", k]]
 
 Predicates: `true` (every row), `["=", v]`, `["mod", n, r]` (whole numbers that leave r when divided by n).
@@ -8,7 +8,8 @@ Predicates: `true` (every row), `["=", v]`, `["mod", n, r]` (whole numbers that 
 What each read may have seen is worked out here: a read of `k` with its value names its writer (values are unique for
 their key); a read of nothing saw a deletion, or the time before the first write; a search that did not return `k` saw
 any version of it that does not match. Own writes are replayed: what a transaction wrote itself says nothing about
-others. Keys of `init` hold their row from the beginning on, so "before the first write" is no version of theirs, unless
+others. An `init` that was ok before any transaction began comes before all; any other is a transaction of its own. Keys
+of the first kind hold their row from the beginning on, so "before the first write" is no version of theirs, unless
 nothing else explains a read. A key that the invocation of an `init` names and its completion leaves out counts as
 written by it only if somebody saw it.
 
@@ -24,7 +25,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from checkers.client_calls import ClientCall, calls_of, parts_of
+from checkers.client_calls import NEVER, ClientCall, calls_of, parts_of
 from checkers.values import freeze, show
 from harness.history import FAIL, History, HistoryError
 
@@ -73,7 +74,7 @@ class Oddity:
 class PredicateTxns:
     """n transactions in the order of their invocations. possible: which may have committed; committed: which did.
 
-    inits: those with f `init`. shown_key: the keys as they were recorded.
+    inits: those that come before every transaction.
     """
 
     calls: list[ClientCall]
@@ -94,6 +95,12 @@ class PredicateTxns:
         """How a sentence names a transaction."""
         call = self.calls[txn]
         return "the initial state" if txn in self.inits else f"op {call.record} (client {call.process})"
+
+    def records(self, txns: set[int]) -> list[int]:
+        """The history indexes of these, and of the transaction that shows that an `init` among them came late."""
+        late = any(self.calls[txn].f == "init" and txn not in self.inits for txn in txns)
+        first = [call for call in self.calls if call.f != "init"][: int(late)]
+        return sorted({record for call in (*first, *(self.calls[txn] for txn in txns)) for record in call.records})
 
 
 def predicate_txns(history: History) -> PredicateTxns:
@@ -122,7 +129,9 @@ Known: TypeAlias = dict[Hashable, tuple[Hashable, bool]]
 
 class _Builder:
     def __init__(self, calls: list[ClientCall]) -> None:
-        self.txns = PredicateTxns(calls, [i for i, call in enumerate(calls) if call.f == "init"])
+        first = min((call.place for call in calls if call.f != "init"), default=NEVER)
+        inits = [i for i, call in enumerate(calls) if call.f == "init" and call.ok and call.end < first]
+        self.txns = PredicateTxns(calls, inits)
         self.mops = [self._mops(call) for call in calls]
         self.versions: dict[tuple[Hashable, Hashable], list[Write]] = {}
         """(key, value) → its writes, also those that were replaced at once or failed."""
@@ -150,7 +159,8 @@ class _Builder:
             told = asked if value is None else value
             if not isinstance(told, Mapping):
                 raise HistoryError(f"index {index}: an init needs a map of keys to values, not {show(value)}")
-            return [("w", freeze_key(key, index), freeze(part, index)) for key, part in {**asked, **told}.items()]
+            rows = [(freeze_key(key, index), freeze(part, index)) for key, part in {**asked, **told}.items()]
+            return [("delete", key, None) if value is None else ("w", key, value) for key, value in rows]
         mops = []
         for mop in parts_of(value or [], index, "a list of micro-ops"):
             mops.append(_mop(mop, index))

@@ -108,6 +108,10 @@ def made(seed: int) -> list[Op]:
                 if new is not None:
                     state[key] = new
         ops.append(op.replace(type=kind, value=done if kind == "ok" else op.value))
+    if chance.randint(0, 5) == 0:
+        late = ops.pop(1)
+        if chance.randint(0, 2):
+            ops.insert(chance.randint(1, len(ops)), late.replace(type=chance.choice(["ok", "ok", "info"])))
     return [op.replace(index=i) for i, op in enumerate(ops)]
 
 
@@ -116,19 +120,23 @@ histories = st.integers(0, 2**63).map(made)
 
 
 def txns_of(ops: list[Op]) -> tuple[dict[int, int], list[tuple[Txn, list[Any]]]]:
+    """The initial rows, and the transactions; so is an init that another transaction did not wait for."""
     columns = History.from_ops(ops)
+    first = ops[0].value if ops[1].f == "init" and ops[1].type == "ok" else {}
     txns = []
     for place, op in enumerate(ops):
-        if op.type != "invoke" or op.f != "txn":
+        if op.type != "invoke" or (op.f == "init" and ops[1].f == "init" and ops[1].type == "ok"):
             continue
         end = int(columns.pair[place])
         outcome = "info" if end < 0 else ops[end].type
         if outcome == "fail":
             continue
         mops = ops[end].value if outcome == "ok" else op.value
+        if op.f == "init":
+            mops = [["w", key, value] for key, value in op.value.items()]
         known = outcome == "ok"
 
-        def run(state: Any, mops: Any = mops, known: bool = known, first: Any = ops[0].value) -> Any:
+        def run(state: Any, mops: Any = mops, known: bool = known) -> Any:
             view = {k: state.get(k, first.get(k)) for k in range(3)}
             writes = {}
             for f, key, value in mops:
@@ -143,7 +151,7 @@ def txns_of(ops: list[Op]) -> tuple[dict[int, int], list[tuple[Txn, list[Any]]]]
             return writes
 
         txns.append((Txn(int(op.process), place, end if outcome == "ok" else None, run), mops))
-    return ops[0].value, txns
+    return first, txns
 
 
 def weak(first: dict[int, int], txns: list[tuple[Txn, list[Any]]], order: str, *, repeatable: bool) -> bool:
@@ -301,6 +309,24 @@ def test_two_searches_that_differ_are_a_phantom() -> None:
     assert found.verdict == "invalid" and "G-single" in found.anomaly_types
     assert verdict(history(*records), "repeatable-read").verdict == "valid"
     assert verdict(history(*records), "read-committed").verdict == "valid"
+
+
+@pytest.mark.parametrize("outcome", ["ok", "info", None])
+def test_an_init_that_was_not_ok_before_all_others_is_a_transaction_like_any(outcome: str | None) -> None:
+    rows = {1: 10, 2: 20}
+    records: list[Any] = [("invoke", 9, "init", rows), *txn(0, ["rp", "true", {}])]
+    records += [(outcome, 9, "init", rows)] if outcome else []
+    assert verdict(history(*records), "strict-serializable").verdict == "valid"
+    assert verdict(history(*records, *txn(1, ["rp", "true", rows])), "strict-serializable").verdict == "valid"
+    half = verdict(history(*records, *txn(1, ["rp", "true", {1: 10}])))
+    assert half.verdict == "invalid"
+    late = history(*txn(0, ["rp", "true", {}]), ("invoke", 9, "init", rows), ("ok", 9, "init", rows))
+    assert verdict(late, "strict-serializable").verdict == "valid"
+
+
+def test_an_init_with_nothing_for_a_key_wrote_no_row() -> None:
+    init = [("invoke", 9, "init", {1: None, 2: 5}), ("ok", 9, "init", {1: None, 2: 5})]
+    assert verdict(history(*init, *txn(0, ["rp", "true", {2: 5}], ["r", 1, None]))).verdict == "valid"
 
 
 def test_an_attempt_that_failed_before_hides_nothing() -> None:
