@@ -32,7 +32,7 @@ from typing import Any
 from checkers.client_calls import ClientCall, calls_of, parts_of
 from checkers.findings import ALWAYS, NEVER_COUNTS, Finding, verdict_of
 from checkers.linearizability.linearizable_calls import contradicts
-from checkers.values import freeze, show
+from checkers.values import freeze, is_pair, show
 from harness.checker import CheckOptions
 from harness.history import FAIL, INFO, History, HistoryError
 from harness.verdict import Anomaly, Verdict
@@ -103,6 +103,8 @@ def _values(calls: list[ClientCall]) -> dict[Hashable, Value]:
             _refuse(call)
             values.setdefault(freeze(call.argument, call.index), Value(call.argument)).attempts.append(call)
     for call in calls:
+        if call.f != "enqueue":
+            _refuse_keys(call)
         if not call.ok or call.f == "enqueue":
             continue
         taken = [call.result] if call.f == "dequeue" else _drained(call)
@@ -119,6 +121,15 @@ def _refuse(call: ClientCall) -> None:
         raise HistoryError(
             f"index {call.record}: completes an enqueue of {show(call.result)}, but its invocation ({call.index}) was "
             f"of {show(call.argument)}"
+        )
+
+
+def _refuse_keys(call: ClientCall) -> None:
+    asked = call.argument
+    if call.index != call.record and is_pair(asked) and asked[1] is None:
+        raise HistoryError(
+            f"index {call.index}: a {call.f} of {show(asked)} asks for one queue of many, and this checker judges one: "
+            "give it the history of each key by itself, or judge with queue-linearizable, keyed=yes"
         )
 
 

@@ -172,6 +172,13 @@ def test_an_enqueue_of_null_or_of_two_values_is_named() -> None:
     assert TotalQueue().check(history(*other), asked()).verdict == "unknown"
 
 
+def test_many_queues_in_one_history_are_refused() -> None:
+    """Taken for one queue's, an empty answer [key, null] would be a value that nobody enqueued."""
+    records = [("invoke", 0, "dequeue", [1, None]), ("ok", 0, "dequeue", [1, None])]
+    with pytest.raises(HistoryError, match="index 0: a dequeue of .* asks for one queue of many"):
+        TotalQueue().check(history(*records), asked())
+
+
 def test_completions_alone_prove_no_loss() -> None:
     records = [("ok", 0, "enqueue", 1), ("ok", 1, "drain", [])]
     verdict = TotalQueue().check(history(*records), asked())
