@@ -206,7 +206,7 @@ def _shown(graph: ExplainedGraph, name: str, cycle: Cycle, seen_by: dict[int, in
 
 def _sentence(name: str, cycle: Cycle, edges: list[Edge]) -> str:
     why = "; ".join(edge.why for edge in edges)
-    key = next((show(edge.key) for edge in edges if edge.key is not None), "?")
+    key, *others = dict.fromkeys(show(edge.key) for edge in edges if edge.kind in ("rw", "wr"))
     if name.startswith("G2") and len(cycle) == 2:
         return (
             f"Key {key}: ops {edges[0].source} and {edges[0].target} each searched, found nothing and inserted a row "
@@ -217,4 +217,5 @@ def _sentence(name: str, cycle: Cycle, edges: list[Edge]) -> str:
             f"Key {key}: op {edges[0].source} found no row that op {edges[0].target} had inserted before it began: "
             f"{why}."
         )
-    return f"Key {key}: ops {', '.join(str(edge.source) for edge in edges)} contradict each other: {why}."
+    keys = f"Keys {', '.join([key, *others])}" if others else f"Key {key}"
+    return f"{keys}: ops {', '.join(str(edge.source) for edge in edges)} contradict each other: {why}."

@@ -336,7 +336,7 @@ class _Judged:
         return msgspec.structs.replace(shown, key=key, sub_history=sorted(records))
 
     def _sentence(self, name: str, cycle: Cycle, edges: list[Edge]) -> str:
-        pairs = {edge.key: self._found.pairs[edge.key].shown for edge in edges if edge.key is not None}
+        pairs = {edge.key: self._found.pairs[edge.key].shown for edge in edges if edge.kind in ("rw", "wr")}
         named = f"Pair{'s' * (len(pairs) > 1)} {', '.join(show(pair) for pair in pairs.values())}: "
         ops = ", ".join(str(edge.source) for edge in edges)
         return f"{named}ops {ops} contradict each other: {'; '.join(edge.why for edge in edges)}."

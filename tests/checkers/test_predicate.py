@@ -208,6 +208,23 @@ def test_a_row_acknowledged_and_not_found_is_named() -> None:
     assert "had inserted before it began" in found.anomalies[0].sentence
 
 
+def test_a_key_may_be_null() -> None:
+    inserts = [("ok", 0, "insert", [None, [1, None]]), ("ok", 1, "insert", [None, [None, 2]])]
+    found = verdict(history(*inserts))
+    assert found.anomaly_types == ["G2"] and found.anomalies[0].sentence.startswith("Key null: ")
+
+
+def test_reads_that_disagree_about_two_keys_name_both() -> None:
+    records = [("invoke", process, "read", [process - 3, None]) for process in (5, 6)]
+    records += [("invoke", key, "insert", [key, [key * 10, None]]) for key in (2, 3)]
+    records += [("ok", key, "insert", [key, [key * 10, None]]) for key in (2, 3)]
+    records += [("ok", 5, "read", [2, [20]]), ("invoke", 5, "read", [3, None]), ("ok", 5, "read", [3, []])]
+    records += [("ok", 6, "read", [3, [30]]), ("invoke", 6, "read", [2, None]), ("ok", 6, "read", [2, []])]
+    found = verdict(history(*records), "strong-session-snapshot-isolation")
+    assert (found.verdict, found.anomaly_types) == ("invalid", ["G-nonadjacent-process", "G-single-realtime"])
+    assert found.anomalies[0].sentence.startswith(("Keys 2, 3: ops ", "Keys 3, 2: ops "))
+
+
 @pytest.mark.parametrize(
     ("f", "invoked", "completed"),
     [

@@ -24,6 +24,7 @@ from tests.checkers.replay_oracle import Txn, serial, snapshot
 EXAMPLES = int(os.environ.get("FAULTLINE_EXAMPLES", "600"))
 thorough = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
 PAIRS = 2
+LOOK = [("invoke", 2, "read-all", None), ("ok", 2, "read-all", [])]
 MODELS = {
     "serializable": (serial, "none"),
     "strong-session-serializable": (serial, "session"),
@@ -207,6 +208,14 @@ def test_two_leaves_of_one_member_are_a_lost_update() -> None:
     look = [("invoke", 2, "read-all", None), ("ok", 2, "read-all", [[7, False, True]])]
     found = WriteSkew().check(history(*leave, *unsure, *look), asked("serializable"))
     assert found.verdict == "unknown" and "(7): each may only once" in found.reasons[0]
+
+
+def test_a_pair_may_be_null() -> None:
+    records = [("invoke", 0, "leave", [None, 0, None]), ("info", 0, "leave", [None, 0, None])]
+    records += [("invoke", 1, "leave", [None, 1, None]), ("ok", 1, "leave", [None, 1, "stayed"])]
+    found = WriteSkew().check(history(*records, *LOOK), asked("strict-serializable"))
+    assert found.anomaly_types == ["G-single-item-realtime"]
+    assert found.anomalies[0].sentence.startswith("Pair null: ops ")
 
 
 def test_an_op_of_another_kind_is_refused() -> None:
