@@ -157,11 +157,15 @@ def _wrong(value: Value, duplicates: str, timed: bool) -> Iterator[Finding]:
         yield _finding("duplicate-elements", value, outs, sentence, duplicates)
     if timed:
         begins = sorted(call.place for call in possible)
-        for number, call in enumerate(sorted(outs, key=lambda call: call.end)):
+        in_order = sorted(outs, key=lambda call: call.end)
+        for number, call in enumerate(in_order):
             if number >= len(begins) or call.end < begins[number]:
                 if number < len(begins):
-                    sentence = f"Client {call.process} took value {label} before its enqueue began."
-                    yield _finding("future-read", value, [call], sentence)
+                    again = (
+                        f" for the {number + 1}. time, when only {number} of its enqueues had begun" if number else ""
+                    )
+                    sentence = f"Client {call.process} took value {label}{again or ' before its enqueue began'}."
+                    yield _finding("future-read", value, in_order[: number + 1], sentence)
                 return
 
 

@@ -25,6 +25,7 @@ Cost: O(n × sessions) for cc and ccv, a few rounds of that for each session for
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -62,7 +63,7 @@ class Causal:
         findings = list(single_reads(found))
         undecided = unjudged(found)
         if not undecided:
-            patterns = list(bad_patterns(found, variant))
+            patterns = list(bad_patterns(found, variant, max(options.max_shown, 1)))
             promised = models.weaker(DEFAULT_MODEL) | (models.weaker("causal") if variant == "cm" else frozenset())
             if not patterns and not findings and model not in promised:
                 return Sequential().check(history, options)
@@ -82,19 +83,22 @@ class Causal:
         return verdict_of(self.name, findings, options, model=asked, undecided=undecided, stats=stats)
 
 
-def bad_patterns(found: SessionOps, variant: str) -> Iterator[Anomaly]:
-    """Every pattern of the variant, one anomaly for each read that shows it; circles once."""
+def bad_patterns(found: SessionOps, variant: str, shown: int) -> Iterator[Anomaly]:
+    """Every pattern of the variant, one anomaly for each read that shows it; circles once.
+
+    shown: for how many reads the records are sought that show it by themselves.
+    """
     clocks = Clocks(found, found.edges)
     order = Reasons(found.edges)
     if clocks.cycle:
         yield _circle("CyclicCO", found, clocks.cycle, "came to be because of the one before it", order)
         return
     writes = ByChain(found, clocks, (op for ops in found.writes.values() for op in ops))
-    bad = False
+    bad: Counter[bool] = Counter()
     for read, writer in found.source.items():
-        anomaly = _overlooked(found, clocks, writes, read, writer, order)
+        anomaly = _overlooked(found, clocks, writes, read, writer, order if bad[writer == INITIAL] < shown else None)
         if anomaly is not None:
-            bad = True
+            bad[writer == INITIAL] += 1
             yield anomaly
     if variant == "ccv" and not bad:
         conflicts: dict[Edge, tuple[int, Edge | None]] = {
@@ -112,7 +116,7 @@ def bad_patterns(found: SessionOps, variant: str) -> Iterator[Anomaly]:
 
 
 def _overlooked(
-    found: SessionOps, clocks: Clocks, writes: ByChain, read: int, writer: int, order: Reasons
+    found: SessionOps, clocks: Clocks, writes: ByChain, read: int, writer: int, order: Reasons | None
 ) -> Anomaly | None:
     """A write of the key that came between the write that was read, or nothing, and the read."""
     key = found.ops[read].key
@@ -157,7 +161,7 @@ def _causal_memory(found: SessionOps, clocks: Clocks) -> Iterator[Anomaly]:
             known |= new.keys()
 
 
-def _between(kind: str, found: SessionOps, read: int, writer: int | None, other: int, order: Reasons) -> Anomaly:
+def _between(kind: str, found: SessionOps, read: int, writer: int | None, other: int, order: Reasons | None) -> Anomaly:
     parts = [found.ops[place] for place in (read, writer, other) if place is not None]
     reader, later = found.ops[read], found.ops[other]
     after = "nothing" if writer is None else f"what {found.ops[writer].text.split(' at key ')[0]}"
@@ -167,7 +171,8 @@ def _between(kind: str, found: SessionOps, read: int, writer: int | None, other:
         + (": the effect was seen without its cause." if writer is None else ", and after what was found.")
     )
     orders = [(other, read), *([] if writer is None else [(writer, other)])]
-    return _anomaly(kind, parts, sentence, reader.key, [found.ops[op] for op in order.behind(found, orders)])
+    behind = parts if order is None else [found.ops[op] for op in order.behind(found, orders)]
+    return _anomaly(kind, parts, sentence, reader.key, behind)
 
 
 def _circle(kind: str, found: SessionOps, circle: list[int], words: str, order: Reasons) -> Anomaly:

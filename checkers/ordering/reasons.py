@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from itertools import pairwise
 
 from checkers.ordering.session_ops import INITIAL, SessionOps
@@ -24,12 +25,12 @@ class Reasons:
 
     def __init__(self, edges: Iterable[Edge]) -> None:
         self.edges: list[Edge] = list(edges)
-        self._plain = len(self.edges)
         self._from: dict[Edge, tuple[int, Edge | None, int]] = {}
         """edge → (the read, the order that it follows from, how many edges there were)."""
 
     def add(self, followed: dict[Edge, tuple[int, Edge | None]]) -> None:
         """Edges that follow from those that are there: edge → (the read, the pair whose order it follows from)."""
+        self.__dict__.pop("_before", None)
         there = len(self.edges)
         for edge in sorted(followed):
             if edge not in self._from:
@@ -40,21 +41,31 @@ class Reasons:
         """The ops that show these orders by themselves: with those on the way, and what they read from."""
         needed: set[int] = set()
         known: set[Edge] = set()
-        before = self._before()
+        before = self._before
         todo: list[tuple[Edge, int]] = [(order, len(self.edges)) for order in orders]
         while todo:
             order, limit = todo.pop()
-            for edge in self._path(order, limit, before):
-                if edge in known:
-                    continue
-                known.add(edge)
-                needed |= set(edge)
-                read, follows, there = self._from.get(edge, (edge[0], None, 0))
-                needed.add(read)
-                if follows is not None:
-                    todo.append((follows, there))
+            path = self._path(order, limit, before)
+            needed |= set(order) | self._turns(found, path)
+            for edge in path:
+                if edge in self._from and edge not in known:
+                    known.add(edge)
+                    read, follows, there = self._from[edge]
+                    needed.add(read)
+                    if follows is not None:
+                        todo.append((follows, there))
         return closed(found, needed)
 
+    def _turns(self, found: SessionOps, path: Sequence[Edge]) -> set[int]:
+        """The ops on the way, but those in the midst of what one client did: its order is plain without them."""
+
+        def own(edge: Edge) -> bool:
+            source, target = (found.ops[op].call for op in edge)
+            return edge not in self._from and source.process == target.process and source.ok
+
+        return {into[1] for into, out in pairwise(path) if not (own(into) and own(out))}
+
+    @cached_property
     def _before(self) -> dict[int, list[tuple[int, int]]]:
         before: dict[int, list[tuple[int, int]]] = defaultdict(list)
         for number, (source, target) in enumerate(self.edges):

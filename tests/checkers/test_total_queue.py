@@ -172,10 +172,17 @@ def test_an_enqueue_of_null_or_of_two_values_is_named() -> None:
     assert TotalQueue().check(history(*other), asked()).verdict == "unknown"
 
 
+def test_a_value_that_comes_out_again_before_it_went_in_again() -> None:
+    verdict = queue(("enqueue", "ok", 1), ("dequeue", "ok", 1), ("dequeue", "ok", 1), ("enqueue", "ok", 1))
+    assert (verdict.verdict, verdict.anomaly_counts) == ("invalid", {"future-read": 1})
+    assert "took value 1 for the 2. time, when only 1 of its enqueues had begun" in verdict.anomalies[0].sentence
+    assert verdict.anomalies[0].sub_history == list(range(8))
+
+
 def test_many_queues_in_one_history_are_refused() -> None:
     """Taken for one queue's, an empty answer [key, null] would be a value that nobody enqueued."""
     records = [("invoke", 0, "dequeue", [1, None]), ("ok", 0, "dequeue", [1, None])]
-    with pytest.raises(HistoryError, match="index 0: a dequeue of .* asks for one queue of many"):
+    with pytest.raises(HistoryError, match=r"index 0: a dequeue of .* asks for one queue"):
         TotalQueue().check(history(*records), asked())
 
 
