@@ -57,14 +57,13 @@ class Monotonic:
         """
         model = options.model or "strong-session-serializable"
         answers = answers_of(history)
-        finders = [_within_clients, _same_value, _by_timestamp]
-        finders += [_impossible] if answers.counted else []
-        finders += [_early] if answers.counted and history.has_invocations else []
-        finders += [_by_time] if history.has_invocations else []
         findings: list[Finding] = []
         for key, calls in answers.calls.items():
-            for find in finders:
-                findings += find(key, calls, answers.told[key])
+            told, least = answers.told[key], answers.at_least(key)
+            findings += [*_within_clients(key, told), *_same_value(key, told), *_by_timestamp(key, told)]
+            findings += _impossible(key, calls, least)
+            if history.has_invocations:
+                findings += [*_early(key, calls, least), *_by_time(key, told)]
         of_several, reasons = circles(answers, timed=history.has_invocations)
         findings += of_several
         if not history.has_invocations and answers.calls and needs_realtime(model):
@@ -79,7 +78,7 @@ def _finding(kind: str, evidence: str, key: Hashable, ops: list[ClientCall], sen
     return Finding(Anomaly(kind, sorted({c.record for c in ops}), sentence, key=key, sub_history=records), evidence)
 
 
-def _within_clients(key: Hashable, calls: list[ClientCall], told: list[Told]) -> Iterator[Finding]:
+def _within_clients(key: Hashable, told: list[Told]) -> Iterator[Finding]:
     best: dict[int, Told] = {}
     for each in told:
         seen = best.get(each.call.process)
@@ -90,7 +89,7 @@ def _within_clients(key: Hashable, calls: list[ClientCall], told: list[Told]) ->
             best[each.call.process] = each
 
 
-def _same_value(key: Hashable, calls: list[ClientCall], told: list[Told]) -> Iterator[Finding]:
+def _same_value(key: Hashable, told: list[Told]) -> Iterator[Finding]:
     first: dict[int, Told] = {}
     for each in told:
         if each.call.f != "inc":
@@ -118,7 +117,7 @@ def _early(key: Hashable, calls: list[ClientCall], told: list[Told]) -> Iterator
             yield _finding("future-read", "future-read", key, [each.call], words)
 
 
-def _by_timestamp(key: Hashable, calls: list[ClientCall], told: list[Told]) -> Iterator[Finding]:
+def _by_timestamp(key: Hashable, told: list[Told]) -> Iterator[Finding]:
     stamped = [each for each in told if each.timestamp is not None]
     if len({isinstance(each.timestamp, str) for each in stamped}) > 1:
         raise HistoryError(f"index {stamped[0].call.record}: timestamps of key {show(key)} are text and numbers")
@@ -135,7 +134,7 @@ def _by_timestamp(key: Hashable, calls: list[ClientCall], told: list[Told]) -> I
             best = each
 
 
-def _by_time(key: Hashable, calls: list[ClientCall], told: list[Told]) -> Iterator[Finding]:
+def _by_time(key: Hashable, told: list[Told]) -> Iterator[Finding]:
     """Against what had been known, or acknowledged, before the op began."""
     ends = sorted(told, key=lambda each: each.call.end)
     places = [each.call.end for each in ends]

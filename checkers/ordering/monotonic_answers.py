@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from checkers.client_calls import ClientCall, calls_of, pair_of
@@ -55,6 +55,11 @@ class Answers:
     calls: dict[Hashable, list[ClientCall]] = field(default_factory=lambda: defaultdict(list))
     told: dict[Hashable, list[Told]] = field(default_factory=lambda: defaultdict(list))
     counted: bool = True
+
+    def at_least(self, key: Hashable) -> list[Told]:
+        """What was told of the key, with the fewest increments that it can mean."""
+        told = self.told[key]
+        return told if self.counted else [replace(each, value=each.shown) for each in told]
 
 
 def answers_of(history: History) -> Answers:
