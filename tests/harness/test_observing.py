@@ -186,7 +186,7 @@ def test_the_journal_and_its_edn_are_judged_the_same(tmp_path: Path) -> None:
     history = read_history(path)
     edn.write_text("".join(write_lines(history.op(place) for place in range(len(history)))))
     for source in (path, edn):
-        verdict = check(source, workload="unique-ids")
+        verdict = check(source, workload="sequential")
         assert (verdict.verdict, verdict.anomaly_types) == ("invalid", ["split-brain"])
         assert verdict.checkers["replication-lag"].stats["lag_bytes_max"] == 12.0
         assert set(verdict.stats["stats"]["by_f"]) == {"read"}
