@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from checkers.ordering.causal import DEFAULT_MODEL, VARIANTS, Causal
+from checkers.ordering.causal import DEFAULT_MODEL, Causal
 from harness import generator as gen
 from harness.op import Op, invoke
 from harness.options import Option
@@ -51,8 +51,6 @@ def generator(options: Mapping[str, Any]) -> gen.Generator:
     return gen.unfold(Group(options.get("phase", 0) * KEYS_OF_A_PHASE), step)
 
 
-_VARIANT = Option("cc", "causal consistency, causal convergence (ccv) or causal memory (cm)", VARIANTS)
-
 CAUSAL = Workload(
     name="causal",
     doc=(
@@ -66,7 +64,5 @@ CAUSAL = Workload(
     options={
         "keys": Option(3, "how many registers are in use at a time", least=1, most=1000),
         "read-percent": Option(60, "how many of a hundred ops are reads", least=1, most=99),
-        "variant": _VARIANT,
     },
-    check_options={"variant": _VARIANT},
 )

@@ -12,15 +12,15 @@ causal consistency", POPL 2017, section 3), all found in polynomial time:
     garbage-read     a read finds what nobody wrote (the paper's ThinAirRead)
     WriteCORead      a read finds a value, though another write of the key came between
 
-and with the option variant=ccv (causal convergence) `CyclicCF`, clients that saw two writes in different orders for
-good; with variant=cm (causal memory) `WriteHBInitRead` and `CyclicHB`, one client that saw writes in an order that
-contradicts itself. The model `causal` is causal memory, from which PRAM follows: where one is asked, cm is judged.
+Two models add to these. Causal consistency as Cerone, Bernardi and Gotsman define it (the default) has one order of all
+writes that every client agrees on in the end (the paper's causal convergence): `CyclicCF`, clients that saw two writes
+in different orders for good. The model `causal` is causal memory, from which PRAM follows, where each client may see
+its own order: `WriteHBInitRead` and `CyclicHB`, one client that saw writes in an order that contradicts itself.
 
-The default, variant=cc, is what every causally consistent store promises. Jepsen's `causal` test (one register;
-read-init, write 1, read, write 2, read by each client) is a case of it. A stronger model that is asked is judged too:
-see `checkers.ordering.sequential`.
+Jepsen's `causal` test (one register; read-init, write 1, read, write 2, read by each client) is a case of both. A
+stronger model that is asked is judged too: see `checkers.ordering.sequential`.
 
-Cost: O(n × sessions) for cc and ccv, a few rounds of that for each session for cm.
+Cost: O(n × sessions), and for causal memory a few rounds of that for each session.
 """
 
 from __future__ import annotations
@@ -41,7 +41,6 @@ from harness.checker import CheckOptions
 from harness.history import History
 from harness.verdict import Anomaly, Verdict
 
-VARIANTS = ("cc", "ccv", "cm")
 DEFAULT_MODEL = "strong-session-causal-cerone"
 
 
@@ -51,10 +50,10 @@ class Causal:
     name = "causal"
 
     def check(self, history: History, options: CheckOptions) -> Verdict:
-        """Judge one of VARIANTS, and stronger models that are asked. Raises HistoryError for another shape."""
+        """Judge `options.model` (strong-session-causal-cerone by default). Raises HistoryError for another shape."""
         asked = options.model or DEFAULT_MODEL
         model = models.canonical(asked)
-        variant = "cm" if model in ("causal", "PRAM") else options.workload.get("variant") or "cc"
+        memory = model in ("causal", "PRAM")
         initial = freeze(options.workload.get("initial"), -1)
         ops, aborted = parsed_ops(calls_of(history, FS, only=True))
         found = session_ops(ops, aborted, initial)
@@ -63,8 +62,8 @@ class Causal:
         findings = list(single_reads(found))
         undecided = unjudged(found)
         if not undecided:
-            patterns = list(bad_patterns(found, variant, max(options.max_shown, 1)))
-            promised = models.weaker(DEFAULT_MODEL) | (models.weaker("causal") if variant == "cm" else frozenset())
+            patterns = list(bad_patterns(found, max(options.max_shown, 1), memory=memory))
+            promised = models.weaker(DEFAULT_MODEL) | (models.weaker("causal") if memory else frozenset())
             if not patterns and not findings and model not in promised:
                 return Sequential().check(history, options)
             findings += [
@@ -78,13 +77,12 @@ class Causal:
             "operations": len(found.ops),
             "keys": len({op.key for op in found.ops}),
             "sessions": len(found.chains),
-            "variant": variant,
         }
         return verdict_of(self.name, findings, options, model=asked, undecided=undecided, stats=stats)
 
 
-def bad_patterns(found: SessionOps, variant: str, shown: int) -> Iterator[Anomaly]:
-    """Every pattern of the variant, one anomaly for each read that shows it; circles once.
+def bad_patterns(found: SessionOps, shown: int, *, memory: bool) -> Iterator[Anomaly]:
+    """Every pattern of causal memory, or of causal convergence: one anomaly for each read that shows it; circles once.
 
     shown: for how many reads the records are sought that show it by themselves.
     """
@@ -100,7 +98,11 @@ def bad_patterns(found: SessionOps, variant: str, shown: int) -> Iterator[Anomal
         if anomaly is not None:
             bad[writer == INITIAL] += 1
             yield anomaly
-    if variant == "ccv" and not bad:
+    if bad:
+        return
+    if memory:
+        yield from _causal_memory(found, clocks)
+    else:
         conflicts: dict[Edge, tuple[int, Edge | None]] = {
             (other, writer): (read, (other, read))
             for read, writer in found.source.items()
@@ -111,8 +113,6 @@ def bad_patterns(found: SessionOps, variant: str, shown: int) -> Iterator[Anomal
         circle = Clocks(found, order.edges).cycle
         if circle:
             yield _circle("CyclicCF", found, circle, "must have been applied, or done, before the next", order)
-    if variant == "cm" and not bad:
-        yield from _causal_memory(found, clocks)
 
 
 def _overlooked(

@@ -53,7 +53,7 @@ def test_each_model_is_what_an_order_explains(seed: int) -> None:
         assert verdict.verdict == ("valid" if serial(txns, order) else "invalid")
         assert any(anomaly.counts for anomaly in verdict.anomalies) == (verdict.verdict == "invalid")
     causal = Registers().check(columns, CheckOptions(model="causal"))
-    assert causal.verdict == Causal().check(columns, CheckOptions(workload={"variant": "cm"})).verdict
+    assert causal.verdict == Causal().check(columns, CheckOptions(model="causal")).verdict
 
 
 def test_a_stale_read_is_sequential_and_still_shown() -> None:
