@@ -20,7 +20,8 @@ from checkers.linearizability.linearizable import Linearizable
 from checkers.linearizability.linearizable_model import State
 from checkers.linearizability.register_model import Register
 from checkers.ordering.causal import DEFAULT_MODEL, Causal
-from checkers.ordering.sequential import Sequential, is_composite
+from checkers.ordering.register_ops import is_composite
+from checkers.ordering.sequential import Sequential
 from harness.checker import Checker, CheckOptions
 from harness.compiled import working_time
 from harness.history import History

@@ -33,7 +33,8 @@ from checkers import models
 from checkers.client_calls import calls_of
 from checkers.findings import ALWAYS, Finding, verdict_of
 from checkers.ordering.reasons import Edge, Reasons, around
-from checkers.ordering.sequential import FS, Sequential, is_plain, parsed_ops, single_reads, unjudged
+from checkers.ordering.register_ops import FS, parsed_ops, single_reads, unjudged
+from checkers.ordering.sequential import Sequential, is_plain
 from checkers.ordering.session_ops import INITIAL, ByChain, Clocks, SessionOp, SessionOps, session_ops
 from checkers.ordering.updates import lone_updates
 from checkers.values import freeze, show

@@ -15,47 +15,44 @@ every read names its write (Gibbons and Korach, "Testing Shared Memories", SIAM 
 
 Compare-and-sets that changed the same version are told besides (`lost-update`, `checkers.ordering.updates`): without
 each client's own order that is all there is to find. Models between, which keep sessions and allow more than that, are
-`unknown` where there is no order.
+`unknown` where there is no order. Values must be unique for their key.
 
-`decide_sequential` is the same for calls that somebody else has parsed. Values must be unique for their key.
 Cost: rounds × edges × chains for the first (two or three rounds); the second is linear where no step back is needed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
 from checkers import models
-from checkers.client_calls import ClientCall, calls_of
+from checkers.client_calls import calls_of
 from checkers.findings import ALWAYS, Finding, verdict_of
 from checkers.linearizability.linearizable import Linearizable
-from checkers.linearizability.linearizable_calls import contradicts
-from checkers.ordering.reasons import Edge, Reasons, around, closed
+from checkers.ordering.reasons import Edge, Reasons, around
+from checkers.ordering.register_ops import FS, parsed_ops, single_reads, unjudged
 from checkers.ordering.session_ops import INITIAL, ByChain, Clocks, SessionOp, SessionOps, session_ops
 from checkers.ordering.updates import lone_updates
-from checkers.values import freeze, is_pair, show, thaw
+from checkers.values import freeze
 from harness.checker import CheckOptions
 from harness.compiled import working_time
-from harness.history import FAIL, OK, History, HistoryError
+from harness.history import History
 from harness.verdict import Anomaly, Verdict
 
 NONSEQUENTIAL = "nonsequential"
-FS = ("read", "write", "cas", "read-init")
 
 
 @dataclass(frozen=True)
 class Decision:
     """holds: None where the budget ran out. circle: the ops that prove that it does not, each before the next.
 
-    behind: those with what shows their order. order: the ops of an order that fits, where there is one.
+    behind: those with what shows their order.
     """
 
     holds: bool | None
     circle: tuple[SessionOp, ...] = ()
     behind: tuple[SessionOp, ...] = ()
-    order: tuple[SessionOp, ...] = ()
 
 
 class Sequential:
@@ -103,26 +100,11 @@ def means_sequential(model: str) -> bool:
     return "strong-session-snapshot-isolation" in models.weaker(model)
 
 
-def decide_sequential(
-    ops: Sequence[SessionOp],
-    aborted: Iterable[SessionOp] = (),
-    *,
-    initial: Hashable = None,
-    time_budget_s: float = 60.0,
-) -> Decision:
-    """Whether ok ops, and writes of unknown outcome, in the order of their invocations, are sequentially consistent.
-
-    Of all keys together: it can't be decided key by key. aborted: writes that failed (reading one is a violation).
-    """
-    found = session_ops(ops, aborted, initial)
-    if found.garbage or found.failed:
-        wrong = [*found.garbage, *(place for place, _ in found.failed)]
-        return Decision(False, tuple(found.ops[place] for place in wrong[:1]))
-    return Decision(None) if found.ambiguous else decide(found, time_budget_s)
-
-
 def decide(found: SessionOps, time_budget_s: float) -> Decision:
-    """The same for ops that are linked. Reads of values that nobody wrote are taken as if they were not there."""
+    """Whether operations, all keys together, are sequentially consistent: it can't be decided key by key.
+
+    Reads of values that nobody wrote are taken as if they were not there.
+    """
     deadline = working_time() + time_budget_s
     order_known = Reasons(found.edges)
     known = set(found.edges)
@@ -141,7 +123,7 @@ def decide(found: SessionOps, time_budget_s: float) -> Decision:
     order = _some_order(found, order_known.edges, deadline)
     if order is None:
         return Decision(None)
-    return Decision(bool(order) or not found.ops, order=tuple(found.ops[op] for op in order))
+    return Decision(bool(order) or not found.ops)
 
 
 def _implied(found: SessionOps, clocks: Clocks) -> dict[Edge, tuple[int, Edge | None]]:
@@ -270,124 +252,6 @@ def _some_order(found: SessionOps, edges: list[tuple[int, int]], deadline: float
             return []
         op = stack[-1][0].pop()
         done = [(op, do(op))]
-
-
-# -- from histories
-
-
-def parsed_ops(calls: Sequence[ClientCall]) -> tuple[list[SessionOp], list[SessionOp]]:
-    """(ok ops and writes of unknown outcome, failed writes). Raises HistoryError for a value of another shape."""
-    whole = not any(is_pair(call.argument) for call in calls if call.f in ("write", "cas"))
-    depth = max((len(call.result[1]) for call in calls if whole and is_composite(call)), default=0)
-    keyed = any(is_pair(call.argument) for call in calls if call.f in ("read", "read-init"))
-    keyed = keyed or (not any(call.f in ("read", "read-init") for call in calls) and _all_pairs(calls))
-    zero_is_none = any(call.f == "read-init" for call in calls)
-    ops: list[SessionOp] = []
-    aborted: list[SessionOp] = []
-    for call in calls:
-        if call.outcome != OK and call.f in ("read", "read-init"):
-            continue
-        made = _composite(call, depth) if depth else [_single(call, keyed, zero_is_none)]
-        (aborted if call.outcome == FAIL else ops).extend(made)
-    return ops, aborted
-
-
-def is_composite(call: ClientCall) -> bool:
-    """Whether it may be one of Jepsen's reads of several subkeys, whose writes name the key alone."""
-    return call.ok and call.f == "read" and is_pair(call.result) and isinstance(call.result[1], list | tuple)
-
-
-def _all_pairs(calls: Sequence[ClientCall]) -> bool:
-    return all(is_pair(call.argument) and (call.f != "cas" or is_pair(call.argument[1])) for call in calls)
-
-
-def _composite(call: ClientCall, depth: int) -> list[SessionOp]:
-    """Jepsen's: a write of k is of all its subkeys in order, a read sees them in reverse."""
-    if call.f == "write":
-        key = freeze(call.argument, call.index)
-        return [SessionOp(call, ("list", key, i), False, None, True, ("list", key, i)) for i in range(depth)]
-    if call.f != "read" or not is_composite(call) or len(call.result[1]) != depth:
-        raise HistoryError(f"index {call.record}: expected read [k, [{depth} values]], got {show(call.result)}")
-    key = freeze(call.result[0], call.record)
-    return [
-        SessionOp(call, ("list", key, i), True, None if value is None else ("list", key, i), False, None)
-        for i, value in zip(reversed(range(depth)), call.result[1])
-    ]
-
-
-def _single(call: ClientCall, keyed: bool, zero_is_none: bool) -> SessionOp:
-    """zero_is_none: as in Jepsen's `causal`, 0 is what a register holds that was never written."""
-
-    def split(value: Any, index: int) -> tuple[Hashable, Any]:
-        if not keyed:
-            return None, value
-        if not is_pair(value):
-            raise HistoryError(f"index {index}: expected [key, value], got {show(value)}")
-        return freeze(value[0], index), value[1]
-
-    def plain(value: Any, index: int) -> Hashable:
-        return None if zero_is_none and value == 0 and value is not False else freeze(value, index)
-
-    if call.f in ("read", "read-init"):
-        key, value = split(call.result, call.record)
-        _same_key(call, keyed)
-        return SessionOp(call, key, True, plain(value, call.record), False, None)
-    key, value = split(call.argument, call.index)
-    _same_key(call, keyed)
-    told = call.result[1] if keyed and is_pair(call.result) else None if keyed else call.result
-    if contradicts(value, told):
-        raise HistoryError(
-            f"index {call.record}: completes {call.f} {show(told)}, but its invocation ({call.index}) was {call.f} "
-            f"{show(value)}: what was asked for must stand there"
-        )
-    if call.f == "cas":
-        if not is_pair(value):
-            raise HistoryError(f"index {call.index}: a cas needs a value [old, new], not {show(value)}")
-        old, new = plain(value[0], call.index), plain(value[1], call.index)
-        return SessionOp(call, key, True, old, old != new, None if old == new else new)
-    return SessionOp(call, key, False, None, True, plain(value, call.index))
-
-
-def _same_key(call: ClientCall, keyed: bool) -> None:
-    asked, told = call.argument, call.result
-    if keyed and is_pair(asked) and is_pair(told) and freeze(asked[0], call.index) != freeze(told[0], call.record):
-        raise HistoryError(
-            f"index {call.record}: completes {call.f} of key {show(told[0])}, but its invocation ({call.index}) was of "
-            f"key {show(asked[0])}"
-        )
-
-
-# -- findings
-
-
-def single_reads(found: SessionOps) -> Iterable[Finding]:
-    """Reads of what nobody wrote, or of what failed."""
-    for place in found.garbage:
-        op = found.ops[place]
-        sentence = f"{op.text[0].upper()}{op.text[1:]}, which nobody ever wrote there."
-        anomaly = Anomaly(
-            "garbage-read", [op.call.record], sentence, key=thaw(op.key), sub_history=_records(found, place)
-        )
-        yield Finding(anomaly, ALWAYS)
-    for place, writer in found.failed:
-        op = found.ops[place]
-        sentence = f"{op.text[0].upper()}{op.text[1:]}, but its write (op {writer.call.record}) failed."
-        records = sorted({*_records(found, place), *writer.call.records})
-        ops = sorted({op.call.record, writer.call.record})
-        yield Finding(Anomaly("G1a", ops, sentence, key=thaw(op.key), sub_history=records), ALWAYS)
-
-
-def _records(found: SessionOps, op: int) -> list[int]:
-    """Of an op that reads, and of what shows that it happened."""
-    return sorted({record for each in closed(found, [op]) for record in found.ops[each].call.records})
-
-
-def unjudged(found: SessionOps) -> list[str]:
-    """Why the rest can't be judged."""
-    if not found.ambiguous:
-        return []
-    keys = ", ".join(show(key) for key in found.ambiguous[:5])
-    return [f"a value may have been written twice to a key (such as {keys}): values must be unique for their key"]
 
 
 def _anomaly(decision: Decision, found: SessionOps) -> Anomaly:
