@@ -42,7 +42,10 @@ from harness.checker import CheckOptions
 from harness.history import History
 from harness.verdict import Anomaly, Verdict
 
+LOST, STALE, REPEATED = "lost-write", "stale-read", "duplicate-elements"
 REALTIME = "G-single-item-realtime"
+EVERY = slice(None)
+"""Of the elements: all."""
 
 
 @dataclass(frozen=True)
@@ -156,15 +159,17 @@ def _findings(columns: SetColumns, seen: Visibility) -> Iterator[Finding | str]:
     told: Counter[str] = Counter()
     repeated = list(zip(*(part.tolist() for part in columns.repeated)))
     found = chain(
-        (partial(_impossible, columns, read, element) for read, element in _impossible_pairs(columns)),
-        (partial(_repeated, columns, read, element) for read, element in repeated),
-        (partial(_lost, columns, seen, element) for element in np.flatnonzero(seen.lost).tolist()),
-        (partial(_stale, columns, seen, element) for element in np.flatnonzero(seen.stale).tolist()),
+        (
+            (_impossible_kind(columns, element), partial(_impossible, columns, read, element))
+            for read, element in _impossible_pairs(columns)
+        ),
+        ((REPEATED, partial(_repeated, columns, read, element)) for read, element in repeated),
+        ((LOST, partial(_lost, columns, seen, element)) for element in np.flatnonzero(seen.lost).tolist()),
+        ((STALE, partial(_stale, columns, seen, element)) for element in np.flatnonzero(seen.stale).tolist()),
     )
-    for make in found:
-        finding = make()
-        told[finding.anomaly.type] += 1
-        yield finding if told[finding.anomaly.type] <= 100 else finding.anomaly.type
+    for kind, make in found:
+        told[kind] += 1
+        yield make() if told[kind] <= 100 else kind
     yield from set_orders.find(columns, seen.known)
 
 
@@ -178,26 +183,34 @@ def _impossible_pairs(columns: SetColumns) -> list[tuple[int, int]]:
     return pairs + list(zip(read_of[early].tolist(), element[early].tolist()))
 
 
-def _impossible(columns: SetColumns, read: int, element: int) -> Finding:
-    label, client = columns.label(element), int(columns.read_process[read])
+_IMPOSSIBLE = {
+    "garbage-read": "which nobody ever added",
+    "G1a": "but every add of it failed: it should never have been there",
+    "future-read": "but that read had returned before the add of it began",
+}
+
+
+def _impossible_kind(columns: SetColumns, element: int) -> str:
     if columns.attempts[element] == 0:
-        kind, why = "garbage-read", "which nobody ever added"
-    elif columns.invoked[element] == NEVER:
-        kind, why = "G1a", "but every add of it failed: it should never have been there"
-    else:
-        kind, why = "future-read", "but that read had returned before the add of it began"
-    return _finding(columns, kind, kind, element, [read], f"Client {client} read element {label}, {why}.")
+        return "garbage-read"
+    return "G1a" if columns.invoked[element] == NEVER else "future-read"
+
+
+def _impossible(columns: SetColumns, read: int, element: int) -> Finding:
+    kind, label, client = _impossible_kind(columns, element), columns.label(element), int(columns.read_process[read])
+    sentence = f"Client {client} read element {label}, {_IMPOSSIBLE[kind]}."
+    return _finding(columns, kind, kind, element, [read], sentence)
 
 
 def _repeated(columns: SetColumns, read: int, element: int) -> Finding:
     sentence = f"Client {columns.read_process[read]} read element {columns.label(element)} twice in one answer."
-    return _finding(columns, "duplicate-elements", "duplicate-elements", element, [read], sentence)
+    return _finding(columns, REPEATED, REPEATED, element, [read], sentence)
 
 
 def _lost(columns: SetColumns, seen: Visibility, element: int) -> Finding:
     begin = max(int(seen.first_due[element]), seen.final)
     last = int(seen.last_present[element])
-    latency_ms = _lost_after_ms(columns, seen)[element]
+    latency_ms = _lost_after_ms(columns, seen, element)
     count = columns.reads - begin
     seen_last = (
         f"It was last seen by client {columns.read_process[last]}, in a read that began {latency_ms:.1f} ms later."
@@ -210,21 +223,21 @@ def _lost(columns: SetColumns, seen: Visibility, element: int) -> Finding:
         f"acknowledged miss{'es' if count == 1 else ''} it. {seen_last}"
     )
     reads = [begin, columns.reads - 1] if last < 0 else [last, begin, columns.reads - 1]
-    return _finding(columns, "lost-write", REALTIME, element, reads, sentence, {"lost_after_ms": float(latency_ms)})
+    return _finding(columns, LOST, REALTIME, element, reads, sentence, {"lost_after_ms": float(latency_ms)})
 
 
 def _stale(columns: SetColumns, seen: Visibility, element: int) -> Finding:
     due = range(int(seen.first_due[element]), columns.reads)
     first = next(read for read in due if not columns.contains(read, element))
     last = int(seen.last_absent[element])
-    late_ms = _visible_after_ms(columns, seen)[element]
+    late_ms = _visible_after_ms(columns, seen, element)
     sentence = (
         f"Element {columns.label(element)} {_why_known(columns, seen, element)}, but {seen.missing[element]} of the "
         f"{len(due)} reads that began afterwards miss it: the first by client {columns.read_process[first]}, the last "
         f"began {late_ms:.1f} ms after it was known."
     )
     return _finding(
-        columns, "stale-read", REALTIME, element, sorted({first, last}), sentence, {"stale_for_ms": float(late_ms)}
+        columns, STALE, REALTIME, element, sorted({first, last}), sentence, {"stale_for_ms": float(late_ms)}
     )
 
 
@@ -250,21 +263,21 @@ def _finding(
     return Finding(anomaly, evidence)
 
 
-def _visible_after_ms(columns: SetColumns, seen: Visibility) -> np.ndarray:
-    """float[n]: from when an element was known until the last read that misses it began; 0 where none does."""
+def _visible_after_ms(columns: SetColumns, seen: Visibility, of: Any = EVERY) -> Any:
+    """From when these elements were known until the last read that misses each began; 0 where none does."""
     if not columns.reads:
-        return np.zeros(len(columns.labels))
-    last_ns = columns.history.time_ns[columns.read_begin[np.maximum(seen.last_absent, 0)]]
-    late = (seen.missing > 0) & (seen.last_absent >= seen.first_due)
-    return np.where(late, np.maximum(last_ns - seen.known_ns, 0), 0) / 1e6
+        return np.zeros(len(columns.labels))[of]
+    last_ns = columns.history.time_ns[columns.read_begin[np.maximum(seen.last_absent[of], 0)]]
+    late = (seen.missing[of] > 0) & (seen.last_absent[of] >= seen.first_due[of])
+    return np.where(late, np.maximum(last_ns - seen.known_ns[of], 0), 0) / 1e6
 
 
-def _lost_after_ms(columns: SetColumns, seen: Visibility) -> np.ndarray:
-    """float[n]: from when an element was known until the last read that shows it began; 0 where none does."""
+def _lost_after_ms(columns: SetColumns, seen: Visibility, of: Any = EVERY) -> Any:
+    """From when these elements were known until the last read that shows each began; 0 where none does."""
     if not columns.reads:
-        return np.zeros(len(columns.labels))
-    last_ns = columns.history.time_ns[columns.read_begin[np.maximum(seen.last_present, 0)]]
-    return np.where(seen.last_present >= 0, np.maximum(last_ns - seen.known_ns, 0), 0) / 1e6
+        return np.zeros(len(columns.labels))[of]
+    last_ns = columns.history.time_ns[columns.read_begin[np.maximum(seen.last_present[of], 0)]]
+    return np.where(seen.last_present[of] >= 0, np.maximum(last_ns - seen.known_ns[of], 0), 0) / 1e6
 
 
 def _stats(columns: SetColumns, seen: Visibility, never_read: np.ndarray) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from checkers.collections import set_full
 from checkers.collections.set_full import SetFull
 from harness.history import History, HistoryError
 from tests.checkers.histories import asked, history
@@ -222,6 +223,28 @@ def test_many_findings_are_all_counted() -> None:
     records += [("invoke", 1, "read", None), ("ok", 1, "read", [])]
     verdict = SetFull().check(history(*records), asked())
     assert verdict.anomaly_counts == {"lost-write": 500} and len(verdict.anomalies) == 8
+
+
+def test_no_more_findings_are_worked_out_than_may_be_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each costs a sentence: a set of a million that lost half of it would take minutes."""
+    made: list[str] = []
+
+    def counted(columns: Any, kind: str, *rest: Any) -> Any:
+        made.append(kind)
+        return finding(columns, kind, *rest)
+
+    finding = set_full._finding
+    monkeypatch.setattr(set_full, "_finding", counted)
+    records: list[tuple[Any, ...]] = []
+    for element in range(500):
+        records += [("invoke", 0, "add", element), ("ok", 0, "add", element)]
+    records += [("invoke", 1, "read", None), ("ok", 1, "read", list(range(1000, 1300)))]
+    records += [("invoke", 1, "read", None), ("ok", 1, "read", [*range(250)] * 2)]
+    verdict = SetFull().check(history(*records), asked())
+    counts = verdict.anomaly_counts
+    assert all(counts[kind] == 250 for kind in ("lost-write", "stale-read", "duplicate-elements")), counts
+    assert counts["garbage-read"] == 300
+    assert set(made) <= set(counts) and all(made.count(kind) <= 100 for kind in counts)
 
 
 def test_an_empty_history_is_valid() -> None:
