@@ -31,7 +31,7 @@ from typing import Any
 
 from checkers import models
 from checkers.client_calls import calls_of
-from checkers.findings import ALWAYS, Finding, verdict_of
+from checkers.findings import Finding, verdict_of
 from checkers.ordering.reasons import Edge, Reasons, around
 from checkers.ordering.register_ops import FS, parsed_ops, single_reads, unjudged
 from checkers.ordering.sequential import Sequential, is_plain
@@ -43,6 +43,17 @@ from harness.history import History
 from harness.verdict import Anomaly, Verdict
 
 DEFAULT_MODEL = "strong-session-causal-cerone"
+CONVERGENCE, MEMORY = "causality-violation-process", "session-causality"
+"""The evidence against causal consistency with one order of all writes, and against causal memory."""
+BREAKS = {
+    "CyclicCO": ("G1c-process", CONVERGENCE, MEMORY),
+    "WriteCOInitRead": (CONVERGENCE, MEMORY),
+    "WriteCORead": (CONVERGENCE, MEMORY),
+    "CyclicCF": (CONVERGENCE,),
+    "WriteHBInitRead": (MEMORY,),
+    "CyclicHB": (MEMORY,),
+}
+"""What each pattern is evidence of."""
 
 
 class Causal:
@@ -58,8 +69,6 @@ class Causal:
         initial = freeze(options.workload.get("initial"), -1)
         ops, aborted = parsed_ops(calls_of(history, FS, only=True))
         found = session_ops(ops, aborted, initial)
-        counts = not models.weaker(model).isdisjoint((DEFAULT_MODEL, "causal"))
-        always = [ALWAYS] if counts else []
         findings = list(single_reads(found))
         undecided = unjudged(found)
         if not undecided:
@@ -67,12 +76,10 @@ class Causal:
             promised = models.weaker(DEFAULT_MODEL) | (models.weaker("causal") if memory else frozenset())
             if not patterns and not findings and model not in promised:
                 return Sequential().check(history, options)
-            findings += [
-                Finding(anomaly, ("G1c-process" if anomaly.type == "CyclicCO" else "G-single-item-process", *always))
-                for anomaly in patterns
-            ]
+            findings += [Finding(anomaly, BREAKS[anomaly.type]) for anomaly in patterns]
             findings += lone_updates(found)
-            if patterns and not counts and not is_plain(asked):
+            decided = any(models.counts_against(name, model) for each in patterns for name in BREAKS[each.type])
+            if patterns and not decided and not is_plain(asked):
                 undecided.append(f"whether {asked} forbids what was found is not decided")
         stats: dict[str, Any] = {
             "operations": len(found.ops),
@@ -178,9 +185,8 @@ def _between(kind: str, found: SessionOps, read: int, writer: int | None, other:
 
 def _circle(kind: str, found: SessionOps, circle: list[int], words: str, order: Reasons) -> Anomaly:
     ops = [found.ops[op] for op in circle]
-    shown = "; ".join(op.text for op in ops[:12])
     behind = [found.ops[op] for op in order.behind(found, around(circle))]
-    return _anomaly(kind, ops, f"Each of these {words}, round in a circle: {shown}.", None, behind)
+    return _anomaly(kind, ops, f"Each of these {words}, round in a circle: {order.told(found, circle)}.", None, behind)
 
 
 def _anomaly(kind: str, ops: list[SessionOp], sentence: str, key: Any, behind: list[SessionOp]) -> Anomaly:

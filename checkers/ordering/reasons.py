@@ -18,6 +18,8 @@ from itertools import pairwise
 from checkers.ordering.session_ops import INITIAL, SessionOps
 
 Edge = tuple[int, int]
+SHOWN_MAX = 12
+"""How many ops of a circle a sentence names."""
 
 
 class Reasons:
@@ -36,6 +38,15 @@ class Reasons:
             if edge not in self._from:
                 self._from[edge] = (*followed[edge], there)
                 self.edges.append(edge)
+
+    def told(self, found: SessionOps, circle: Sequence[int]) -> str:
+        """The ops of a circle, with the reads that show which write came before which."""
+        texts = []
+        for edge in around(circle)[:SHOWN_MAX]:
+            read, follows, _ = self._from.get(edge, (-1, None, 0))
+            by_read = follows is not None and follows == (edge[0], read) and found.source.get(read) == edge[1]
+            texts.append(found.ops[edge[0]].text + (f", and after that {found.ops[read].text}" if by_read else ""))
+        return "; ".join(texts) + (" ..." if len(circle) > SHOWN_MAX else "")
 
     def behind(self, found: SessionOps, orders: Iterable[Edge]) -> list[int]:
         """The ops that show these orders by themselves: with those on the way, and what they read from."""

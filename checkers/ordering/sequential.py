@@ -47,12 +47,13 @@ NONSEQUENTIAL = "nonsequential"
 class Decision:
     """holds: None where the budget ran out. circle: the ops that prove that it does not, each before the next.
 
-    behind: those with what shows their order.
+    behind: those with what shows their order. told: the circle in words.
     """
 
     holds: bool | None
     circle: tuple[SessionOp, ...] = ()
     behind: tuple[SessionOp, ...] = ()
+    told: str = ""
 
 
 class Sequential:
@@ -112,7 +113,8 @@ def decide(found: SessionOps, time_budget_s: float) -> Decision:
         clocks = Clocks(found, order_known.edges)
         if clocks.cycle:
             behind = order_known.behind(found, around(clocks.cycle))
-            return Decision(False, *(tuple(found.ops[op] for op in ops) for ops in (clocks.cycle, behind)))
+            circle, needed = (tuple(found.ops[op] for op in ops) for ops in (clocks.cycle, behind))
+            return Decision(False, circle, needed, order_known.told(found, clocks.cycle))
         new = {edge: reason for edge, reason in _implied(found, clocks).items() if edge not in known}
         if not new:
             break
@@ -256,10 +258,8 @@ def _some_order(found: SessionOps, edges: list[tuple[int, int]], deadline: float
 
 def _anomaly(decision: Decision, found: SessionOps) -> Anomaly:
     circle = decision.circle or tuple(found.ops)
-    shown = [op.text for op in circle[:12]]
-    sentence = (
-        "There is no order of all operations that keeps each client's own and explains every read: each of these must "
-        f"come before the next, round in a circle: {'; '.join(shown)}{' ...' if len(circle) > 12 else ''}."
+    sentence = "There is no order of all operations that keeps each client's own and explains every read" + (
+        f": each of these must come before the next, round in a circle: {decision.told}." if decision.told else "."
     )
     return Anomaly(
         NONSEQUENTIAL,

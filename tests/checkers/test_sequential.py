@@ -196,6 +196,10 @@ def test_causal_memory_is_what_the_model_causal_means() -> None:
     ):
         for records, expected in zip((apart, swing), verdicts):
             assert Causal().check(history(*records), CheckOptions(model=model)).verdict == expected
+    found = causal(history(*apart))
+    assert (found.not_, found.anomaly_counts) == (["strong-session-snapshot-isolation"], {"CyclicCF": 1})
+    assert "wrote 10 at key 1, and after that op 5 (client 0) read 20 at key 1" in found.anomalies[0].sentence
+    assert causal(history(*swing), "causal").not_ == ["causal"]
 
 
 def test_registers_that_hold_lists_are_no_registers_of_several_parts() -> None:
