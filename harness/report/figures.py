@@ -271,7 +271,9 @@ def duration(seconds: float) -> str:
         return f"{int(seconds // 60)} min {int(seconds % 60)} s"
     if seconds >= 1:
         return f"{seconds:.1f} s"
-    return f"{seconds * 1000:.0f} ms" if seconds >= 0.01 else f"{seconds * 1000:.2g} ms"
+    if seconds >= 0.01:
+        return f"{seconds * 1000:.0f} ms"
+    return f"{seconds * 1000:.2g} ms" if seconds >= 1e-5 or not seconds else f"{seconds * 1e9:.0f} ns"
 
 
 def milliseconds(value: float | None) -> str:
