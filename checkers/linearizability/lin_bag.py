@@ -120,14 +120,12 @@ class Bag(Collection):
 
     def decide(self, operations: Sequence[Operation], budget: Budget) -> Judged | None:
         """See HasOwnAlgorithm."""
-        if not any(act(operation)[0] == EMPTY for operation in operations):
-            return self._by_value(operations) or fits(operations)
+        wrong = self._by_value(operations)
+        if wrong is not None or not any(act(operation)[0] == EMPTY for operation in operations):
+            return wrong or fits(operations)
         elements = self.elements_of(operations)
         if elements is None:
-            return self._by_value(operations)
-        wrong = elements.wrong
-        if wrong is not None:
-            return wrong
+            return None
         wrong = elements.false_empty_of_bag() if elements.unknown else elements.false_empty()
         return wrong or fits(operations)
 
@@ -159,7 +157,7 @@ class Bag(Collection):
         before = sum(put.invoked < takes[-1].returned for put in puts)
         if len(puts) > last:
             return broken(
-                operations, "future-read", [*takes, *puts], last,
+                operations, "future-read", [*takes, *puts[: len(takes)]], last,
                 f" dequeued {show(value)} when {len(takes)} of it had been dequeued and "
                 f"{before} had begun to be enqueued; the next one came only later.",
             )  # fmt: skip

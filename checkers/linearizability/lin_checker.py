@@ -21,7 +21,7 @@ from checkers import models
 from checkers.linearizability.lin_calls import DataType, calls_of
 from checkers.linearizability.lin_outcome import NONLINEARIZABLE, Judged
 from checkers.linearizability.linearizable_calls import Call, Calls
-from checkers.linearizability.linearizable_model import NEVER, Budget, HasOwnAlgorithm, Operation, Outcome
+from checkers.linearizability.linearizable_model import NEVER, Budget, HasOwnAlgorithm, Kind, Operation, Outcome
 from checkers.linearizability.linearizable_search import search
 from harness.checker import CheckOptions
 from harness.compiled import working_time
@@ -109,25 +109,29 @@ def _anomaly(model: DataType, each: Calls, outcome: Outcome, strict: bool) -> An
         told = outcome.sentence(lambda operation: f"client {by_operation[operation].process}")
         sentence = f"{each.title}: {told}"
         type_ = outcome.type
+        needed, until = [*calls, *(by_operation[operation] for operation in outcome.grounds)], outcome.until
     else:
         assert outcome.stuck is not None
         stuck = by_operation[outcome.stuck]
         part = set(outcome.proof or each.operations)
-        calls = [call for call in each.calls if call.place < stuck.end and call.operation in part]
+        calls, until = [stuck], NEVER
+        needed = [
+            call
+            for call in each.calls
+            if call.place < stuck.end
+            and call.operation in part
+            and (call.end <= stuck.end or model.kind(call.action) is not Kind.READ_ONLY)
+        ]
         sentence = f"{each.title}: {_stuck(model, stuck, outcome)}"
         type_ = NONLINEARIZABLE
     return Anomaly(
         type=type_,
-        ops=sorted({call.record for call in (calls if isinstance(outcome, Judged) else [stuck])}),
+        ops=sorted({call.record for call in calls}),
         sentence=sentence,
         counts=strict or type_ in _EVERY_MODEL,
         key=each.key,
-        sub_history=sorted({record for call in calls for record in _records(each, call)}),
+        sub_history=each.records(needed, until),
     )
-
-
-def _records(each: Calls, call: Call) -> list[int]:
-    return [int(each.history.index[call.place]), call.record]
 
 
 def _stuck(model: DataType, stuck: Call, outcome: Outcome) -> str:

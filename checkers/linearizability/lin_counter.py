@@ -95,7 +95,7 @@ class Counter:
                 return broken(
                     operations,
                     "lost-increment",
-                    self._grounds(read, adds),
+                    self._bounds(read, adds, 1),
                     0,
                     f" read {value}, but with all increments that had been acknowledged before it began",
                     f"{', and all decrements that anybody had begun,' if downs.total else ''} the counter was at least "
@@ -105,15 +105,20 @@ class Counter:
                 return broken(
                     operations,
                     "extra-increment",
-                    self._grounds(read, adds),
+                    self._bounds(read, adds, -1),
                     0,
                     f" read {value}, but even with every increment that anybody had begun to make before it returned "
                     f"the counter was at most {high}: {value - high} too many.",
                 )
         return None
 
-    def _grounds(self, read: Operation, adds: Sequence[Operation]) -> list[Operation]:
-        return [read, *(each for each in adds if each.invoked < read.returned)]
+    def _bounds(self, read: Operation, adds: Sequence[Operation], surely: int) -> list[Operation]:
+        """The read and what its bound is made of: adds of this sign that had happened, and others that may have."""
+        return [
+            read,
+            *(each for each in adds if act(each)[1] * surely > 0 and each.returned < read.invoked),
+            *(each for each in adds if act(each)[1] * surely < 0 and each.invoked < read.returned),
+        ]
 
     def _by_steps(self, operations: Sequence[Operation], amount: int) -> Judged:
         """All amounts the same: the counter is a length."""
@@ -125,9 +130,9 @@ class Counter:
                 continue
             steps, rest = divmod(value - self.initial, amount)
             if rest:
-                grounds = self._grounds(operation, [each for each in operations if act(each)[0] == "add"])
+                adds = [each for each in operations if act(each)[0] == "add" and each.invoked < operation.returned]
                 return broken(
-                    operations, "garbage-read", grounds, 0,
+                    operations, "garbage-read", [operation, *adds], 0,
                     f" read {value}, which no number of additions of {amount} to {self.initial} makes.",
                 )  # fmt: skip
             events.append(Observation(operation.invoked, operation.returned, steps, steps))
@@ -139,10 +144,12 @@ class Counter:
         return broken(
             operations,
             NONLINEARIZABLE,
-            [operation, *(each for each in operations if each.invoked < operation.returned and each is not operation)],
+            [operation],
             0,
             f" {self.describe(act(operation))}, and this fits no order: by what was read and acknowledged before, "
             f"the counter was {'past it, at ' if stuck.missing < 0 else 'no farther than '}{length}.",
+            grounds=[each for each in operations if each.invoked < operation.returned],
+            until=operation.returned,
         )
 
 

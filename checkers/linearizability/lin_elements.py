@@ -161,11 +161,15 @@ class Elements:
         before = [each for each in self.elements if each.put.returned < empty.returned]
         before = [each for each in before if each.inside[1] > empty.invoked]
         unknown = [each for each in self.unknown if each.invoked < empty.returned]
+        held = (
+            f"{len(unknown)} ops of unknown outcome can have taken one element each, and there were more" if unknown
+            else "only later an op of unknown outcome began that can have taken one"
+        )  # fmt: skip
         proof = [empty, *(op for each in before for op in (each.put, each.take) if op is not None), *unknown]
         return broken(
             self.operations, "false-empty", proof, 0,
             f" was told that the {self.words.noun} is empty, but at every instant of that time it held something: "
-            f"{len(unknown)} ops of unknown outcome can have taken one element each, and there were more.",
+            f"{held}.", grounds=() if unknown else self.unknown[:1],
         )  # fmt: skip
 
     def _says_empty(self, empty: Operation) -> Judged:

@@ -102,6 +102,7 @@ class FencedLock:
                 return broken(
                     operations, "token-went-back", [before.acquire, hold.acquire], 1,
                     f" was given token {_token(hold)}, which ", 0, " was given too.",
+                    grounds=[*before.operations, *hold.operations],
                 )  # fmt: skip
             if released and before is not None and before.release is None:
                 return held_at_once(operations, before, hold)
@@ -110,6 +111,7 @@ class FencedLock:
                     return broken(
                         operations, "token-went-back", [hold.acquire, last.acquire], 1,
                         f" was given token {_token(last)}, after ", 0, f" had been given {_token(hold)}.",
+                        grounds=[*hold.operations, *last.operations],
                     )  # fmt: skip
                 return held_at_once(operations, last, hold)
             start = hold.acquire.invoked if hold.release is None else hold.release.invoked

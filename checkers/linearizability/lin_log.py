@@ -16,7 +16,7 @@ Names: `incompatible-order` (two reads show two logs), `duplicate-elements`, `ga
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -133,14 +133,13 @@ class Log:
 
     def _stuck(self, operations: Sequence[Operation], known: _Known, stuck: Stuck) -> Judged:
         operation = operations[stuck.event]
-        before = [each for each in operations if each.invoked < operation.returned]
-        rest = list({id(each): each for each in (*before, *known.grounds()) if each is not operation}.values())
+        needed = known.needed(operation, stuck.missing)
         did = self.describe(act(operation))
         if stuck.missing < 0:
             return broken(
-                operations, "stale-read", [operation, *rest], 0,
+                operations, "stale-read", [operation], 0,
                 f" {did}, which was out of date: by what was acknowledged and read before it began the log had "
-                f"{stuck.length} elements.",
+                f"{stuck.length} elements.", **needed,
             )  # fmt: skip
         value = known.at.get(stuck.missing)
         if value is None:
@@ -148,8 +147,8 @@ class Log:
         else:
             why = f"{show(value[0])} stands there, and nobody had begun to append it"
         return broken(
-            operations, NONLINEARIZABLE, [operation, *rest], 0,
-            f" {did}; for that position {stuck.missing + self.first} must have been filled, and {why}.",
+            operations, NONLINEARIZABLE, [operation], 0,
+            f" {did}; for that position {stuck.missing + self.first} must have been filled, and {why}.", **needed,
         )  # fmt: skip
 
 
@@ -184,9 +183,21 @@ class _Known:
                 if self.wrong is not None:
                     return
 
-    def grounds(self) -> list[Operation]:
-        """Those who told what stands where."""
-        return list({id(who): who for _, who in self.at.values()}.values())
+    def needed(self, stuck: Operation, missing: int) -> dict[str, Any]:
+        """What shows that an op has no place, as `broken` takes it: all that was invoked before it returned, who told
+        where the values of these stand and what is missing, and the appends of what they all answered."""
+        before = [each for each in self.operations if each.invoked < stuck.returned]
+        known = {value for each in before if each.returned <= stuck.returned for value in _told(each)}
+        asked = [*(act(each)[1] for each in before if act(each)[0] == "append"), self.at.get(missing, (None,))[0]]
+        tellers = [self.at[self.position[value]][1] for value in asked if value in self.position and value not in known]
+        until = max(each.returned for each in (stuck, *tellers))
+        shown = [*before, *tellers]
+        return {"grounds": [*shown, *self._appends(each for each in shown if each.returned <= until)], "until": until}
+
+    def _appends(self, tellers: Iterable[Operation]) -> list[Operation]:
+        """The appends of all that these answers show."""
+        values = dict.fromkeys(value for each in tellers for value in _told(each))
+        return [self.appended[value] for value in values if value in self.appended]
 
     def _learn(self, place: int, value: Any, operation: Operation) -> None:
         append = self.appended.get(value)
@@ -206,12 +217,13 @@ class _Known:
             self.wrong = broken(
                 self.operations, "garbage-read", [operation], 0,
                 f" {did}; {show(value)} was never appended, or only by an append that failed.",
+                grounds=self._appends([operation]),
             )  # fmt: skip
             return
         if append.invoked > operation.returned:
             self.wrong = broken(
                 self.operations, "future-read", [operation, append], 0,
-                f" {did} before ", 1, f" had begun to append {show(value)}.",
+                f" {did} before ", 1, f" had begun to append {show(value)}.", grounds=self._appends([operation]),
             )  # fmt: skip
             return
         shown = place + self.log.first
@@ -221,13 +233,23 @@ class _Known:
                 self.operations, "duplicate-elements", [append, operation, other], 1,
                 f" {did}: {show(value)} stands at position {shown} and, by what ", 2,
                 f" was told, at position {mine + self.log.first}. It was appended once.",
+                grounds=self._appends([operation, other]),
             )  # fmt: skip
         else:
             self.wrong = broken(
                 self.operations, "incompatible-order", [operation, there[1], append, self.appended[there[0]]], 0,
                 f" {did}: at position {shown} stands {show(value)}, but ", 1,
                 f" was told that {show(there[0])} stands there. The log has two versions.",
+                grounds=self._appends([operation, there[1]]),
             )  # fmt: skip
+
+
+def _told(operation: Operation) -> tuple[Any, ...]:
+    """The values of which an answer tells where they stand."""
+    f, *rest = act(operation)
+    if f == "append":
+        return () if rest[1] is None else (rest[0],)
+    return rest[0] if f == "read" else rest[1]
 
 
 def _list(values: Sequence[Any]) -> str:

@@ -95,19 +95,19 @@ class Mutex:
         return fits(operations)
 
     def _stuck(self, operations: Sequence[Operation], number: int) -> Judged:
-        """The part since the lock was surely in one state would do; all that came before is the proof."""
+        """The part since the lock was surely in one state would do; all that came before is shown."""
         stuck = operations[number]
         rest = [each for each in operations if each.invoked < stuck.returned and each is not stuck]
         if act(stuck)[0] == "release":
             return broken(
-                operations, "released-unheld", [stuck, *rest], 0,
+                operations, "released-unheld", [stuck], 0,
                 " released it, but in every order of what had been answered before nobody held it then, and nobody "
-                "could have acquired it in time.",
+                "could have acquired it in time.", grounds=rest, until=stuck.returned,
             )  # fmt: skip
         return broken(
-            operations, "held-twice", [stuck, *rest], 0,
+            operations, "held-twice", [stuck], 0,
             " acquired it, but in every order of what had been answered before somebody held it then, and nobody "
-            "could have released it in time.",
+            "could have released it in time.", grounds=rest, until=stuck.returned,
         )  # fmt: skip
 
 

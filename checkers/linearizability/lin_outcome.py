@@ -6,17 +6,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from checkers.linearizability.linearizable_model import Operation, Outcome
+from checkers.linearizability.linearizable_model import NEVER, Operation, Outcome
 
 NONLINEARIZABLE = "nonlinearizable"
 
 
 @dataclass
 class Judged(Outcome):
-    """type: the anomaly's name. parts: the sentence; a number in it stands for the client of that op of the proof."""
+    """type: the anomaly's name. parts: the sentence; a number in it stands for the client of that op of the proof.
+
+    grounds: what the proof's ops need so that, judged alone, nothing else is wrong with them: who put there what they
+    found. until: what returned after this place is not known to have returned, for the proof.
+    """
 
     type: str = NONLINEARIZABLE
     parts: tuple[str | int, ...] = ()
+    grounds: Sequence[Operation] = ()
+    until: int = NEVER
 
     def sentence(self, client_of: Callable[[Operation], str]) -> str:
         """What is wrong, as a sentence that begins after the object's name."""
@@ -34,9 +40,16 @@ def fits(operations: Sequence[Operation]) -> Judged:
     return Judged(True, returned, returned)
 
 
-def broken(operations: Sequence[Operation], type_: str, proof: Sequence[Operation], *parts: str | int) -> Judged:
-    """There is none. proof: ops that show it by themselves, whatever else happened, but see `parts` of Judged."""
+def broken(
+    operations: Sequence[Operation],
+    type_: str,
+    proof: Sequence[Operation],
+    *parts: str | int,
+    grounds: Sequence[Operation] = (),
+    until: int = NEVER,
+) -> Judged:
+    """There is none. proof: ops that show it, with `grounds`, whatever else happened; the rest as Judged has it."""
     judged = Judged(False, 0, sum(not operation.crashed for operation in operations), type=type_, parts=parts)
-    judged.proof = tuple(proof)
+    judged.proof, judged.grounds, judged.until = tuple(proof), tuple(grounds), until
     judged.violation = judged.sentence(lambda operation: "a client")
     return judged

@@ -152,9 +152,9 @@ class Set:
         rest = [each for each in operations if act(each)[1] == element and each is not stuck]
         there = " or ".join("there" if each else "not there" for each in outcome.states)
         return broken(
-            operations, NONLINEARIZABLE, [stuck, *rest], 0,
+            operations, NONLINEARIZABLE, [stuck], 0,
             f" {self.describe(act(stuck))}, but in any order of what had been answered before {show(element)} was "
-            f"{there}.",
+            f"{there}.", grounds=rest,
         )  # fmt: skip
 
 
@@ -228,12 +228,25 @@ class _Growing:
                 return broken(
                     self.operations, "garbage-read", [operation], 0,
                     f" {did}; {show(element)} was never added, or only by an add that failed.",
+                    grounds=self._first_adds([operation]),
                 )  # fmt: skip
             return broken(
-                self.operations, "future-read", [operation, *adds], 0,
+                self.operations, "future-read", [operation, adds[0]], 0,
                 f" {did} before anybody had begun to add {show(element)} (", 1, " was the first).",
+                grounds=self._first_adds([operation]),
             )  # fmt: skip
         return None
+
+    def _first_adds(self, finders: Iterable[Operation]) -> list[Operation]:
+        """Of each element that these answers have, the add that was invoked first."""
+        seen: dict[Any, None] = {}
+        for finder in finders:
+            f, subject, told = act(finder)
+            if f == "read":
+                seen.update(dict.fromkeys(subject))
+            elif told:
+                seen[subject] = None
+        return [self.adds[element][0] for element in seen if self.adds.get(element)]
 
     def _incomparable(self) -> Judged | None:
         for smaller, larger in zip(self.reads, self.reads[1:]):
@@ -246,7 +259,7 @@ class _Growing:
                     self.operations, "incompatible-order", [smaller, larger, *adds], 0,
                     f" read a set with {_elements(only)} and without {_elements(others)}, ", 1,
                     " one the other way round; nothing was ever removed. So they saw the elements come in different "
-                    "orders.",
+                    "orders.", grounds=self._first_adds([smaller, larger]),
                 )  # fmt: skip
         return None
 
@@ -288,6 +301,12 @@ class _Growing:
         adds = self.adds[element][:1]
         proof = [operation, *([by] if by else []), *(add for add in adds if add is not by)]
         did = f" {self.model.describe(act(operation))}, without {show(element)}"
+        shown = [each for each in proof if act(each)[0] != "add"]
+        if lost:
+            shown += [each for each in lacking if each is not operation][:1]
+        elif again:
+            shown += [each for each in finders if self._has(each, element) and each.returned > operation.invoked][:1]
+        grounds = [*shown, *self._first_adds(shown)]
         tail = (
             f"nobody saw it again: {len(lacking)} answers in all lack it" if lost
             else "a later answer has it: this one was out of date" if again
@@ -296,12 +315,13 @@ class _Growing:
         type_ = "lost-element" if lost else "stale-read"
         if by is None:
             return broken(
-                self.operations, type_, proof, 0, f"{did}, which was there at the start and was never removed; {tail}."
-            )
+                self.operations, type_, proof, 0, f"{did}, which was there at the start and was never removed; {tail}.",
+                grounds=grounds,
+            )  # fmt: skip
         how = "had added" if act(by)[0] == "add" else "had seen"
         return broken(
             self.operations, type_, proof, 0, f"{did}. ", 1,
-            f" {how} it and had the answer before this began, and nobody removed it; {tail}.",
+            f" {how} it and had the answer before this began, and nobody removed it; {tail}.", grounds=grounds,
         )  # fmt: skip
 
     def _has(self, finder: Operation, element: Any) -> bool | None:
@@ -359,6 +379,7 @@ class _Growing:
             self.operations, NONLINEARIZABLE, proof, 0,
             f" {self.model.describe(act(proof[0]))}; {steps}; and these must each come before the next, round in a "
             "circle, because they had ended before it began or because of what they saw.",
+            grounds=self._first_adds(each for each in proof if act(each)[0] != "add"),
         )  # fmt: skip
 
 

@@ -19,10 +19,9 @@ from collections.abc import Callable
 
 from checkers import models
 from checkers.linearizability import linearizable_objects, linearizable_registers, register_anomalies
-from checkers.linearizability.linearizable_calls import Calls
 from checkers.linearizability.linearizable_explain import TYPE, explained, gave_up
 from checkers.linearizability.linearizable_model import Budget, Model, State
-from checkers.linearizability.linearizable_trouble import Objects
+from checkers.linearizability.linearizable_trouble import Objects, Trouble
 from checkers.linearizability.register_model import Register
 from checkers.values import freeze
 from harness.checker import CheckOptions
@@ -56,13 +55,12 @@ class Linearizable:
         undecided = broken = 0
         counting = False
         for trouble in objects.troubles:
-            each = trouble.about
             named = list(trouble.named(model.initial)) if isinstance(model, Register) else []
             for violation in named:
                 counts[violation.type] += 1
                 counting = counting or _counts(violation, asked)
                 if counts[violation.type] <= options.max_shown:
-                    anomalies.append(_named_anomaly(each, violation, asked))
+                    anomalies.append(_named_anomaly(trouble, violation, asked, model.initial))
             if trouble.linearizable is False or named:
                 broken += 1
                 counts[TYPE] += 1
@@ -122,13 +120,12 @@ def _counts(violation: register_anomalies.Named, asked: str) -> bool:
     return not violation.needs_realtime and models.counts_against(violation.type, asked)
 
 
-def _named_anomaly(each: Calls, violation: register_anomalies.Named, asked: str) -> Anomaly:
-    records = sorted({call.record for call in violation.calls})
+def _named_anomaly(trouble: Trouble, violation: register_anomalies.Named, asked: str, initial: State) -> Anomaly:
     return Anomaly(
         type=violation.type,
-        ops=records,
+        ops=sorted({call.record for call in violation.calls}),
         sentence=violation.sentence,
         counts=_counts(violation, asked),
-        key=each.key,
-        sub_history=records,
+        key=trouble.about.key,
+        sub_history=trouble.records_of(violation, initial),
     )

@@ -7,7 +7,7 @@ read saw from its completion. Cost: one pass, O(n).
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,8 +22,8 @@ from harness.history import FAIL, INFO, INVOKE, OK, TYPES, History, HistoryError
 class Call:
     """One call of a client. outcome: OK, FAIL or INFO (also where it never completed).
 
-    place: of the invocation; end: of the completion (NEVER where there is none, or an `info`). record: the history
-    index that stands for it, its completion's where it has one.
+    place: of the invocation; end: of the completion (NEVER where there is none). record: the history index that stands
+    for it, its completion's where it has one.
     """
 
     action: Action
@@ -68,6 +68,10 @@ class Calls:
         """How a sentence names the object."""
         return f"Key {show(self.key)}" if self.keyed else f"The {self.noun}"
 
+    def records(self, calls: Iterable[Call], until: int = NEVER) -> list[int]:
+        """Indexes of both records of each call. until: completions after this place are left out."""
+        return records_at(self.history, [place for call in calls for place in (call.place, call.end) if place <= until])
+
     def node_of(self, call: Call) -> str | None:
         """The node that the call went to."""
         return self.history.node[call.place]
@@ -76,6 +80,11 @@ class Calls:
         """When a record was made: `2.104 s`, or `op 17` in a history without times."""
         time_ns = int(self.history.time_ns[place])
         return f"{time_ns / 1e9:.3f} s" if time_ns > 0 else f"op {self.history.index[place]}"
+
+
+def records_at(history: History, places: Iterable[int]) -> list[int]:
+    """The indexes of records by their places, NEVER among them, each once and in order."""
+    return history.index[sorted({place for place in places if place < NEVER})].tolist()
 
 
 def calls_by_object(history: History, model: Model) -> list[Calls]:
@@ -189,6 +198,18 @@ def _keyed(history: History, model: Model, invocations: Sequence[int]) -> bool:
         return bool(values) and all(is_pair(value) and not model.is_argument(value) for value in values)
     cas = [place for place in invocations if history.f_names[history.f[place]] == "cas"]
     return bool(cas) and all(is_pair(history.value[place]) and is_pair(history.value[place][1]) for place in cas)
+
+
+def without_keys(history: History, model: Model, invocations: Sequence[int]) -> list[int]:
+    """Places of what tells that a history's values are no [key, value], where these invocations alone look as if they
+    were: of a read; of all calls where nobody reads."""
+    if not _keyed(history, model, invocations):
+        return []
+    called = history.client & (history.type == INVOKE)
+    reads = [code for code, name in enumerate(history.f_names) if name in model.read_fs]
+    telling = np.flatnonzero(called & np.isin(history.f, reads))[:1]
+    telling = telling if len(telling) else np.flatnonzero(called)
+    return [place for place in (*telling.tolist(), *history.pair[telling].tolist()) if place >= 0]
 
 
 def _nodes(history: History, invocations: Sequence[int]) -> frozenset[str]:

@@ -15,9 +15,15 @@ def explained(model: Model, trouble: Trouble, counts: bool) -> Anomaly:
     each, outcome = trouble.about, trouble.explained()
     proven = [trouble.call_at(place) for place in sorted({operation.invoked for operation in outcome.proof})]
     if outcome.stuck is None:
-        records = sorted(call.record for call in proven)
         sentence = f"{each.title}: {outcome.violation or 'no order of its operations explains them.'}"
-        return Anomaly(type=TYPE, ops=records, sentence=sentence, counts=counts, key=each.key, sub_history=records)
+        return Anomaly(
+            type=TYPE,
+            ops=sorted(call.record for call in proven),
+            sentence=sentence,
+            counts=counts,
+            key=each.key,
+            sub_history=trouble.records(proven or trouble.calls.calls),
+        )
     stuck = trouble.call_at(outcome.stuck.invoked)
     states = [model.describe_state(state) for state in outcome.states]
     sentence = (
@@ -26,14 +32,13 @@ def explained(model: Model, trouble: Trouble, counts: bool) -> Anomaly:
     )
     if outcome.violation:
         sentence += f" The proof in short: {outcome.violation}"
-    needed = [call.record for call in (*proven, stuck)] if proven else trouble.shrunk(stuck)
     return Anomaly(
         type=TYPE,
         ops=[stuck.record],
         sentence=sentence,
         counts=counts,
         key=each.key,
-        sub_history=sorted(set(needed)),
+        sub_history=trouble.records([*proven, stuck]) if proven else trouble.shrunk(stuck),
         details={
             "action": model.describe(stuck.action),
             "states": states,

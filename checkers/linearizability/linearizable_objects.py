@@ -62,9 +62,13 @@ class _Object(Trouble):
         """See Trouble."""
         return self._outcome
 
+    def records(self, calls: Sequence[Call]) -> list[int]:
+        """See Trouble."""
+        return self.calls.records(calls)
+
     def shrunk(self, stuck: Call) -> list[int]:
         """See Trouble."""
-        return [call.record for call in _shrunk(self._model, self.calls, stuck)]
+        return self.calls.records(_shrunk(self._model, self.calls, stuck), until=stuck.end)
 
 
 def _shrunk(model: Model, each: Calls, stuck: Call) -> list[Call]:

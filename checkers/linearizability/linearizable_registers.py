@@ -6,18 +6,18 @@ Cost: see `register_columns`, `register_zones` and `register_search`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from checkers.linearizability import register_columns, register_shrink, register_zones
-from checkers.linearizability.linearizable_calls import Call, Calls, calls_at, nodes_of
-from checkers.linearizability.linearizable_model import Budget, Outcome, State
+from checkers.linearizability.linearizable_calls import Call, Calls, calls_at, nodes_of, records_at, without_keys
+from checkers.linearizability.linearizable_model import NEVER, Budget, Outcome, State
 from checkers.linearizability.linearizable_trouble import Objects, Trouble
 from checkers.linearizability.register_anomalies import Named, find, find_among
-from checkers.linearizability.register_columns import RegisterColumns
+from checkers.linearizability.register_columns import READ, RegisterColumns
 from checkers.linearizability.register_model import Register
 from checkers.linearizability.register_search import INVALID, UNDECIDED, VALID, Found, RegisterSearch
 from checkers.linearizability.register_suspects import suspects
@@ -162,8 +162,49 @@ class _Register(Trouble):
 
     def shrunk(self, stuck: Call) -> list[int]:
         """See Trouble."""
-        alone, history = self._alone, self._registers.history
-        number = int(np.searchsorted(alone.invoked, stuck.place))
-        places = alone.invoked[register_shrink.needed(alone, number)]
+        number = int(np.searchsorted(self._alone.invoked, stuck.place))
+        return self._records(register_shrink.needed(self._alone, number), until=stuck.end)
+
+    @cached_property
+    def _whole(self) -> register_shrink.Part:
+        return register_shrink.Part(self._alone)
+
+    def records(self, calls: Sequence[Call]) -> list[int]:
+        """See Trouble."""
+        return self._records(self._whole.with_grounds(self._numbers(calls)))
+
+    def _numbers(self, calls: Sequence[Call]) -> list[int]:
+        return np.searchsorted(self._alone.invoked, [call.place for call in calls]).tolist()
+
+    def records_of(self, named: Named, initial: State) -> list[int]:
+        """See Trouble. Alone, a stale read may look like a lost write: then with who put or found the newer value, too,
+        which shows that it was not; else with all."""
+        numbers = self._whole.with_grounds(self._numbers(named.calls))
+        if named.replacement is not None and not self._is_stale(numbers, named, initial):
+            (newer,) = self._numbers([named.replacement])
+            numbers = self._whole.with_grounds([*numbers, *self._others_about(newer)])
+            if not self._is_stale(numbers, named, initial):
+                numbers = list(range(len(self._alone.kind)))
+        return self._records(numbers)
+
+    def _is_stale(self, numbers: Sequence[int], named: Named, initial: State) -> bool:
+        found = find(self._some(self._alone.invoked[numbers], self._registers.nodes), initial)
+        return any(each.type == named.type and each.calls[-1].place == named.calls[-1].place for each in found)
+
+    def _others_about(self, call: int) -> list[int]:
+        """Another call that may have put what a call shows, and the last that found it."""
+        alone = self._alone
+        value = alone.old[call] if alone.kind[call] == READ else alone.new[call]
+        puts = np.flatnonzero((alone.new == value) & (alone.outcome != FAIL))
+        finds = np.flatnonzero((alone.old == value) & (alone.outcome == OK))
+        return [*puts[puts != call][:1].tolist(), *finds[np.argsort(alone.returned[finds])][-1:].tolist()]
+
+    def _records(self, numbers: Sequence[int], until: int = NEVER) -> list[int]:
+        """Indexes of both records of these calls, without completions after a place."""
+        history, places = self._registers.history, self._alone.invoked[numbers]
         ends = history.pair[places]
-        return history.index[np.where(ends < 0, places, ends)].tolist()
+        ends = ends[(ends >= 0) & (ends <= until)]
+        kept = [*places.tolist(), *ends.tolist()]
+        if not self._alone.keyed:
+            kept += without_keys(history, self._registers.model, places.tolist())
+        return records_at(history, kept)

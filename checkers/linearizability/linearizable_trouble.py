@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from checkers.linearizability.linearizable_calls import Call, Calls
@@ -49,8 +49,16 @@ class Trouble(ABC):
         """How far an order exists."""
 
     @abstractmethod
+    def records(self, calls: Sequence[Call]) -> list[int]:
+        """Records that show what is wrong with these calls: theirs, and those of who may have put what they found."""
+
+    def records_of(self, named: Named, initial: State) -> list[int]:
+        """Records that show a violation that has a name, by that name."""
+        return self.records(named.calls)
+
+    @abstractmethod
     def shrunk(self, stuck: Call) -> list[int]:
-        """Records of the calls up to the one that has no place, without those reads that are not needed to show it."""
+        """Records of calls up to the completion of one that has no place, enough of them to show that."""
 
 
 @dataclass

@@ -37,13 +37,15 @@ _ALWAYS_DIFFERENT = object()
 class Named:
     """A proven violation of one register. calls: those that prove it.
 
-    needs_realtime: the proof needs the order in which ops of different clients returned and began.
+    needs_realtime: the proof needs the order in which ops of different clients returned and began. replacement: of a
+    stale read, the call that shows the newer value.
     """
 
     type: str
     calls: tuple[Call, ...]
     sentence: str
     needs_realtime: bool = False
+    replacement: Call | None = None
 
 
 def find(register: Calls, initial: State) -> Iterator[Named]:
@@ -217,7 +219,7 @@ class _Facts:
             )
             return Named("lost-update", calls, sentence, needs_realtime=True)
         sentence = f"{title}: client {call.process} read {show(value)}, which was out of date. {before}"
-        return Named("stale-read", calls, sentence, needs_realtime=True)
+        return Named("stale-read", calls, sentence, needs_realtime=True, replacement=witness)
 
     def updates_lost_together(self) -> Iterator[Named]:
         """More compare-and-sets from a value than times that it was put there."""

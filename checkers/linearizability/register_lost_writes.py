@@ -149,7 +149,7 @@ class LostWrites:
         for found in back:
             if found in self._writer:
                 older.append(self._writer[found])
-                if self._writer[found].outcome != OK:
+                if self._writer[found].returned != self._happened[found]:
                     older.append(self._seer[found])
         return LostWrite(self._register, write, seen_by, older, looks_back)
 

@@ -18,6 +18,7 @@ is not found by then is kept.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 
 import numpy as np
 
@@ -48,41 +49,45 @@ def needed(columns: RegisterColumns, stuck: int) -> list[int]:
 
 
 class Part:
-    """A register up to the completion of one call: what returns later has not returned.
+    """A register up to the completion of one call: what returns later has not returned; without one, all of it."""
 
-    before: the other calls that may have happened, by when they began. reads: the reads among them.
-    """
-
-    def __init__(self, columns: RegisterColumns, stuck: int) -> None:
-        end = columns.returned[stuck]
-        self.stuck = stuck
+    def __init__(self, columns: RegisterColumns, stuck: int | None = None) -> None:
+        end = NEVER if stuck is None else columns.returned[stuck]
+        self._always = () if stuck is None else (stuck,)
         self._kind, self._old, self._new = columns.kind, columns.old, columns.new
         self._invoked = columns.invoked
         self._returned = np.where(columns.returned <= end, columns.returned, NEVER)
         finished = self._returned < NEVER
-        happened = (columns.outcome != FAIL) & (columns.invoked < end) & (finished | (columns.kind != READ))
-        self.before: list[int] = [call for call in np.flatnonzero(happened).tolist() if call != stuck]
-        self.reads = [call for call in self.before if columns.kind[call] == READ]
-        puts = np.flatnonzero(happened & (columns.kind != READ))
-        by_value = puts[np.argsort(columns.new[puts], kind="stable")]
-        values = np.unique(columns.new[puts])
-        cuts = np.searchsorted(columns.new[by_value], values)
-        self._puts = dict(zip(values.tolist(), np.split(by_value, cuts[1:])))
+        self._failed = columns.outcome == FAIL
+        self._happened = ~self._failed & (columns.invoked < end) & (finished | (columns.kind != READ))
+        puts = np.flatnonzero(self._happened & (columns.kind != READ))
+        self._by_value = puts[np.argsort(columns.new[puts], kind="stable")]
+        self._values = columns.new[self._by_value]
         done = puts[finished[puts]]
         done = done[np.argsort(self._returned[done])]
         self._last_begun = self._by_end(done)
         self._last_write = self._by_end(done[columns.kind[done] == WRITE])
         self._grounds: dict[int, tuple[list[int], list[int]]] = {}
 
+    @cached_property
+    def before(self) -> list[int]:
+        """The other calls that may have happened, by when they began."""
+        return [call for call in np.flatnonzero(self._happened).tolist() if call not in self._always]
+
+    @cached_property
+    def reads(self) -> list[int]:
+        """The reads among them."""
+        return [call for call in self.before if self._kind[call] == READ]
+
     def with_grounds(self, calls: Iterable[int]) -> list[int]:
         """These calls and the one that is stuck, and all that they may have found their values from, in order."""
-        kept = {self.stuck, *calls}
+        kept = {*self._always, *calls}
         finders: dict[int, int] = {}
         todo = list(kept)
         crashed: dict[int, list[int]] = {}
         while todo:
             call = todo.pop()
-            if self._kind[call] == WRITE or self._returned[call] == NEVER:
+            if self._kind[call] == WRITE or self._returned[call] == NEVER or self._failed[call]:
                 continue
             value = int(self._old[call])
             finders[value] = finders.get(value, 0) + 1
@@ -100,15 +105,17 @@ class Part:
     def _grounds_of(self, call: int) -> tuple[list[int], list[int]]:
         """What a finished call may have found its value from: calls that returned, and those that did not.
 
-        Where there is none, what shows that: the call that put the value last, and one that replaced it.
+        Where there is none, what shows that: the call that put the value last, and one that replaced it; or the one
+        that put it too late, or that failed.
         """
         known = self._grounds.get(call)
         if known is not None:
             return known
         replacer = self._replacer(self._last_begun, call)
         replaced = self._invoked[replacer] if replacer >= 0 else -1
-        puts = self._puts.get(int(self._old[call]), self._invoked[:0])
-        puts = puts[(self._invoked[puts] < self._returned[call]) & (puts != call)]
+        first, last = np.searchsorted(self._values, [self._old[call], self._old[call] + 1])
+        all_puts = self._by_value[first:last]
+        puts = all_puts[(self._invoked[all_puts] < self._returned[call]) & (all_puts != call)]
         alive = puts[self._returned[puts] >= replaced]
         lost = self._returned[alive] == NEVER
         found = alive[~lost].tolist()
@@ -117,12 +124,15 @@ class Part:
             write = self._replacer(self._last_write, call)
             later = write >= 0 and (last < 0 or self._invoked[write] > self._returned[last])
             found += [write if later else replacer, *([last] if last >= 0 else [])]
+        elif not len(puts) and not self._always and self._old[call] > 0:
+            never = all_puts if len(all_puts) else np.flatnonzero(self._failed & (self._new == self._old[call]))
+            found += never[:1].tolist()
         grounds = self._grounds[call] = found, alive[lost].tolist()
         return grounds
 
     def with_all_puts(self, reads: Sequence[int]) -> list[int]:
         """These reads, the call that is stuck, and all calls but the reads, in order: reads can always be left out."""
-        return sorted({self.stuck, *reads, *self.before} - (set(self.reads) - set(reads)))
+        return sorted({*self._always, *reads, *self.before} - (set(self.reads) - set(reads)))
 
     def _by_end(self, done: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(ends, calls): calls that put a value, by their ends; of those up to each end, the one that began last."""

@@ -177,7 +177,10 @@ def test_each_broken_key_is_explained_whatever_decided_the_others() -> None:
     searched = [*done(0, "write", [1, 5]), *done(0, "write", [1, 5]), *done(0, "read", [1, None], [1, 9])]
     verdict = check(*searched, *done(0, "write", [2, 6]), *done(0, "cas", [2, [7, 7]]))
     explained = {each.key: each for each in verdict.anomalies if each.type == "nonlinearizable"}
-    assert {key: (each.ops, each.sub_history) for key, each in explained.items()} == {1: ([5], [5]), 2: ([9], [9])}
+    assert {key: (each.ops, each.sub_history) for key, each in explained.items()} == {
+        1: ([5], [4, 5]),
+        2: ([9], [8, 9]),
+    }
     assert "The 1 ops" in explained[2].sentence and "held 6" in explained[2].sentence
 
 
