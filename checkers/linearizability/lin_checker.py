@@ -22,7 +22,7 @@ from checkers.linearizability.lin_calls import DataType, calls_of
 from checkers.linearizability.lin_outcome import NONLINEARIZABLE, Judged
 from checkers.linearizability.linearizable_calls import Call, Calls
 from checkers.linearizability.linearizable_model import NEVER, Budget, HasOwnAlgorithm, Kind, Operation, Outcome
-from checkers.linearizability.linearizable_search import search
+from checkers.linearizability.linearizable_search import how_far, search
 from harness.checker import CheckOptions
 from harness.compiled import working_time
 from harness.history import OK, History
@@ -111,6 +111,7 @@ def _anomaly(model: DataType, each: Calls, outcome: Outcome, strict: bool) -> An
         type_ = outcome.type
         needed, until = [*calls, *(by_operation[operation] for operation in outcome.grounds)], outcome.until
     else:
+        outcome = how_far(model, outcome.proof or each.operations, outcome)
         assert outcome.stuck is not None
         stuck = by_operation[outcome.stuck]
         part = set(outcome.proof or each.operations)
@@ -140,6 +141,12 @@ def _stuck(model: DataType, stuck: Call, outcome: Outcome) -> str:
     held = f"held {states[0]}" if len(outcome.states) == 1 else f"held one of {', '.join(states)}"
     tied = " and are tied to it by the registers that they touch" if outcome.proof else ""
     holder = "those registers" if outcome.proof else f"the {model.noun}"
+    if not outcome.ordered:
+        return (
+            f"client {stuck.process} {model.describe(stuck.action)}, and no order of the operations explains it: none "
+            f"of those that returned before{tied} leaves a place for it, even if each op of unknown outcome could take "
+            "effect many times."
+        )
     return (
         f"client {stuck.process} {model.describe(stuck.action)}, and no order of the operations explains it. The "
         f"{outcome.completed} ops that returned before{tied} can be put in an order in which each takes effect at one "

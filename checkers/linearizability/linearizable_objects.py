@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from checkers.linearizability.linearizable_calls import Call, Calls, calls_by_object
 from checkers.linearizability.linearizable_model import NEVER, Budget, HasOwnAlgorithm, Model, Operation, Outcome
-from checkers.linearizability.linearizable_search import search
+from checkers.linearizability.linearizable_search import how_far, search
 from checkers.linearizability.linearizable_trouble import Objects, Trouble
 from harness.history import FAIL, History
 
@@ -60,7 +60,7 @@ class _Object(Trouble):
 
     def explained(self) -> Outcome:
         """See Trouble."""
-        return self._outcome
+        return how_far(self._model, self.calls.operations, self._outcome)
 
     def records(self, calls: Sequence[Call]) -> list[int]:
         """See Trouble."""

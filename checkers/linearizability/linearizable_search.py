@@ -27,13 +27,15 @@ usually below ten.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from checkers.linearizability.linearizable_model import ILLEGAL, Action, Budget, Kind, Model, Operation, Outcome, State
 from harness.compiled import working_time
 
 DOMINANCE_MAX = 400
 """Above so many configurations of one state, looking for dominated ones (quadratic) costs more than it saves."""
+HOW_FAR_S, HOW_FAR_MB = 1.0, 50
+"""To tell how far an order exists where there is none."""
 _TOTAL_BITS = 24
 _TOTAL = (1 << _TOTAL_BITS) - 1
 
@@ -78,12 +80,26 @@ def search(model: Model, operations: Sequence[Operation], budget: Budget) -> Out
     if not getattr(model, "grows", False):
         unlimited = _Search(model, operations, UNLIMITED, budget).run()
         if unlimited.linearizable is False:
-            return unlimited
+            return replace(unlimited, ordered=False, completed=0)
     for uses in FEW:
         few = _Search(model, operations, uses, budget).run()
         if few.linearizable:
             return few
     return _Search(model, operations, EXACT, budget).run()
+
+
+def how_far(model: Model, operations: Sequence[Operation], outcome: Outcome) -> Outcome:
+    """The outcome of an object that has no order, with how far one exists.
+
+    Where a search without counting has shown that there is none, what it placed may be no order: it may have used a
+    crashed operation twice. An exact one, in a small budget, tells where orders end.
+    """
+    if outcome.ordered:
+        return outcome
+    exact = _Search(model, model.needed(operations), EXACT, Budget.of(HOW_FAR_S, HOW_FAR_MB)).run()
+    if exact.linearizable is False:
+        return replace(exact, proof=outcome.proof)
+    return replace(outcome, completed=exact.completed)
 
 
 class _Search:
