@@ -8,7 +8,7 @@ rules out. Evidence may say more than the name that users see: a read that goes 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ import msgspec
 
 from checkers import models
 from harness.checker import CheckOptions
+from harness.history import History
 from harness.verdict import Anomaly, Judgement, Verdict
 
 ALWAYS = "always"
@@ -39,6 +40,13 @@ class Finding:
     def against(self, model: str) -> bool:
         """Whether it shows that the model was not kept."""
         return any(counts_against(name, model) for name in self.names)
+
+
+def without_realtime(history: History, judged: Sized, model: str) -> list[str]:
+    """Why a history without invocations leaves a model of realtime undecided; [] if it does not. judged: its calls."""
+    if history.has_invocations or not len(judged) or not models.needs_realtime(model):
+        return []
+    return [f"the history has no invocations: nothing is known about realtime, which {model} needs"]
 
 
 def verdict_of(

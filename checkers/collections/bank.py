@@ -32,8 +32,8 @@ from typing import Any
 import numpy as np
 
 from checkers.client_calls import NEVER, ClientCall, calls_of
-from checkers.findings import NEVER_COUNTS, Finding, verdict_of
-from checkers.models import canonical, needs_realtime
+from checkers.findings import NEVER_COUNTS, Finding, verdict_of, without_realtime
+from checkers.models import canonical
 from checkers.values import show
 from harness.checker import CheckOptions
 from harness.history import FAIL, History, HistoryError
@@ -94,8 +94,7 @@ class Bank:
         undecided = []
         if not reads and any(transfer.call.ok for transfer in transfers):
             undecided.append("no read of all accounts succeeded: nothing is known about the balances")
-        if not history.has_invocations and calls and needs_realtime(model):
-            undecided.append(f"the history has no invocations: nothing is known about realtime, which {model} needs")
+        undecided += without_realtime(history, calls, model)
         return verdict_of(
             self.name,
             findings,

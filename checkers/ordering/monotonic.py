@@ -32,8 +32,7 @@ from bisect import bisect_left
 from collections.abc import Hashable, Iterator
 
 from checkers.client_calls import ClientCall
-from checkers.findings import ALWAYS, Finding, verdict_of
-from checkers.models import needs_realtime
+from checkers.findings import ALWAYS, Finding, verdict_of, without_realtime
 from checkers.ordering.monotonic_answers import Told, answers_of
 from checkers.ordering.monotonic_states import circles
 from checkers.values import show
@@ -66,8 +65,7 @@ class Monotonic:
                 findings += [*_early(key, calls, least), *_by_time(key, told)]
         of_several, reasons = circles(answers, timed=history.has_invocations)
         findings += of_several
-        if not history.has_invocations and answers.calls and needs_realtime(model):
-            reasons.append(f"the history has no invocations: nothing is known about realtime, which {model} needs")
+        reasons += without_realtime(history, answers.calls, model)
         stats = {"keys": len(answers.calls), "values": sum(map(len, answers.told.values()))}
         return verdict_of(self.name, findings, options, model=model, undecided=reasons, stats=stats)
 

@@ -31,8 +31,8 @@ from functools import partial
 from typing import Any
 
 from checkers.client_calls import ClientCall, calls_of, parts_of
-from checkers.findings import Finding, verdict_of
-from checkers.models import canonical, needs_realtime
+from checkers.findings import Finding, verdict_of, without_realtime
+from checkers.models import canonical
 from checkers.transactions.cycle_kinds import Cycle
 from checkers.transactions.dependency_graph import RW, WR
 from checkers.transactions.explained_graph import ExplainedGraph
@@ -77,8 +77,7 @@ class LongFork:
         if parsed.twice:
             keys = ", ".join(show(key) for key in parsed.twice[:5])
             undecided.append(f"{len(parsed.twice)} keys were written more than once ({keys}): each may be only once")
-        if not history.has_invocations and calls and needs_realtime(model):
-            undecided.append(f"the history has no invocations: nothing is known about realtime, which {model} needs")
+        undecided += without_realtime(history, calls, model)
         stats = {
             "groups": len(parsed.groups),
             "keys": len(parsed.writer),

@@ -31,8 +31,8 @@ from typing import Any
 import msgspec
 
 from checkers.client_calls import ClientCall, calls_of, pair_of, parts_of
-from checkers.findings import Finding, verdict_of
-from checkers.models import canonical, needs_realtime
+from checkers.findings import Finding, verdict_of, without_realtime
+from checkers.models import canonical
 from checkers.transactions.cycle_kinds import Cycle
 from checkers.transactions.dependency_graph import RW, WR
 from checkers.transactions.explained_graph import ExplainedGraph
@@ -85,8 +85,7 @@ class Predicate:
         for name, count, examples in cycles:
             findings += [Finding(_shown(graph, name, cycle, seen_by), name) for cycle in examples]
             more[name] += count - len(examples)
-        if not history.has_invocations and calls and needs_realtime(model):
-            undecided.append(f"the history has no invocations: nothing is known about realtime, which {model} needs")
+        undecided += without_realtime(history, calls, model)
         if twice:
             some = ", ".join(show(each.key) for each in twice[:5])
             undecided.append(f"a row may have been inserted twice with the same key ({some}): rows must be unique")

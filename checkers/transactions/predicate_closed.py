@@ -33,8 +33,8 @@ from functools import partial
 
 import msgspec
 
-from checkers.findings import Finding, verdict_of
-from checkers.models import canonical, needs_realtime, weaker
+from checkers.findings import Finding, verdict_of, without_realtime
+from checkers.models import canonical, weaker
 from checkers.transactions.cycle_kinds import Cycle
 from checkers.transactions.dependency_graph import RW, WR
 from checkers.transactions.explained_graph import ExplainedGraph
@@ -79,8 +79,7 @@ class ClosedPredicate:
             more[name] += count - len(cycles)
         if not any(finding.against(model) for finding in findings):
             findings += self._search(txns, history, model, options, reasons)
-        if not history.has_invocations and txns.calls and needs_realtime(model):
-            reasons.append(f"the history has no invocations: nothing is known about realtime, which {model} needs")
+        reasons += without_realtime(history, txns.calls, model)
         if txns.ambiguous:
             keys = ", ".join(show(key) for key in txns.ambiguous[:5])
             reasons.append(f"a value may have been written twice to the same key ({keys}): values must be unique")

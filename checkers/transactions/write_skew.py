@@ -32,7 +32,7 @@ from functools import partial
 import msgspec
 
 from checkers import models
-from checkers.findings import Finding, verdict_of
+from checkers.findings import Finding, verdict_of, without_realtime
 from checkers.transactions.cycle_kinds import Cycle
 from checkers.transactions.dependency_graph import RW, WR
 from checkers.transactions.explained_graph import ExplainedGraph
@@ -72,8 +72,7 @@ class WriteSkew:
         if judged.unclear:
             pairs = ", ".join(show(pair) for pair in judged.unclear[:5])
             reasons.append(f"a member of these pairs tried to leave again ({pairs}): each may only once")
-        if not history.has_invocations and calls and models.needs_realtime(model):
-            reasons.append(f"the history has no invocations: nothing is known about realtime, which {model} needs")
+        reasons += without_realtime(history, calls, model)
         stats = {
             "pairs": len(found.pairs),
             "left": len(found.left),
