@@ -9,9 +9,12 @@ strict then bind the snapshot to what had committed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from harness.history import History
+from harness.op import Op
 
 State = Mapping[Hashable, Any]
 
@@ -89,3 +92,28 @@ def snapshot(txns: Sequence[Txn], order: str) -> bool:
         return False
 
     return search(0, [])
+
+
+MODELS = {
+    "serializable": (serial, "none"),
+    "strong-session-serializable": (serial, "session"),
+    "strict-serializable": (serial, "strict"),
+    "snapshot-isolation": (snapshot, "none"),
+    "strong-session-snapshot-isolation": (snapshot, "session"),
+    "strong-snapshot-isolation": (snapshot, "strict"),
+}
+
+
+def calls_that_count(ops: list[Op]) -> Iterator[tuple[Op, Op | None, int, int | None]]:
+    """(invocation, its ok completion, begin, end) of all calls but failed ones and reads that were not told anything.
+
+    The completion and the end are None where the outcome is unknown.
+    """
+    columns = History.from_ops(ops)
+    for place, op in enumerate(ops):
+        end = int(columns.pair[place])
+        if op.type != "invoke" or (end >= 0 and ops[end].type == "fail"):
+            continue
+        told = ops[end] if end >= 0 and ops[end].type == "ok" else None
+        if told is not None or op.f not in ("read", "read-all"):
+            yield op, told, place, None if told is None else end

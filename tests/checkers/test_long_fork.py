@@ -18,18 +18,10 @@ from harness.checker import CheckOptions
 from harness.history import History, HistoryError
 from harness.op import Op
 from tests.checkers.histories import history
-from tests.checkers.replay_oracle import Txn, serial, snapshot
+from tests.checkers.replay_oracle import MODELS, Txn, calls_that_count
 
 EXAMPLES = int(os.environ.get("FAULTLINE_EXAMPLES", "600"))
 thorough = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
-MODELS = {
-    "serializable": (serial, "none"),
-    "strong-session-serializable": (serial, "session"),
-    "strict-serializable": (serial, "strict"),
-    "snapshot-isolation": (snapshot, "none"),
-    "strong-session-snapshot-isolation": (snapshot, "session"),
-    "strong-snapshot-isolation": (snapshot, "strict"),
-}
 SIZE = 2
 
 
@@ -81,23 +73,16 @@ def made(seed: int, *, crossing: bool = False) -> list[Op]:
 
 
 def txns_of(ops: list[Op]) -> list[Txn]:
-    columns = History.from_ops(ops)
     txns = []
-    for place, op in enumerate(ops):
-        if op.type != "invoke":
-            continue
-        end = int(columns.pair[place])
-        outcome = "info" if end < 0 else ops[end].type
-        if outcome == "fail" or (op.f == "read" and outcome != "ok"):
-            continue
-        mops = ops[end].value if end >= 0 else op.value
+    for op, told, begin, end in calls_that_count(ops):
+        mops = (told or op).value
 
         def run(state: Any, f: str = op.f, mops: Any = mops) -> Any:
             if f == "write":
                 return {mops[0][1]: 1}
             return {} if all(state.get(key) == value for _, key, value in mops) else None
 
-        txns.append(Txn(int(op.process), place, end if outcome == "ok" else None, run))
+        txns.append(Txn(int(op.process), begin, end, run))
     return txns
 
 

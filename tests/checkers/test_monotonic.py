@@ -16,7 +16,7 @@ from harness.checker import CheckOptions
 from harness.history import History, HistoryError
 from harness.op import Op
 from tests.checkers.histories import history
-from tests.checkers.replay_oracle import Txn, serial
+from tests.checkers.replay_oracle import Txn, calls_that_count, serial
 
 EXAMPLES = int(os.environ.get("FAULTLINE_EXAMPLES", "600"))
 thorough = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
@@ -51,22 +51,15 @@ def made(seed: int, flaw: float) -> list[Op]:
 
 
 def txns_of(ops: list[Op]) -> list[Txn]:
-    columns = History.from_ops(ops)
     txns = []
-    for place, op in enumerate(ops):
-        if op.type != "invoke":
-            continue
-        end = int(columns.pair[place])
-        outcome = "info" if end < 0 else ops[end].type
-        if outcome == "fail" or (op.f == "read" and outcome != "ok"):
-            continue
-        told = ops[end].value[1] if outcome == "ok" else None
+    for op, told, begin, end in calls_that_count(ops):
+        value = None if told is None else told.value[1]
 
-        def run(state: Any, f: str = op.f, told: Any = told) -> Any:
+        def run(state: Any, f: str = op.f, value: Any = value) -> Any:
             after = state.get(1, 0) + (f == "inc")
-            return None if told not in (None, after) else {1: after} if f == "inc" else {}
+            return None if value not in (None, after) else {1: after} if f == "inc" else {}
 
-        txns.append(Txn(int(op.process), place, end if outcome == "ok" else None, run))
+        txns.append(Txn(int(op.process), begin, end, run))
     return txns
 
 
@@ -181,24 +174,17 @@ def made_of_many(seed: int, flaw: float, *, all_ok: bool) -> list[Op]:
 
 
 def txns_of_many(ops: list[Op]) -> list[Txn]:
-    columns = History.from_ops(ops)
     txns = []
-    for place, op in enumerate(ops):
-        if op.type != "invoke":
-            continue
-        end = int(columns.pair[place])
-        outcome = "info" if end < 0 else ops[end].type
-        if outcome == "fail" or (op.f == "read" and outcome != "ok"):
-            continue
-        told = ops[end].value if outcome == "ok" else {}
+    for op, told, begin, end in calls_that_count(ops):
+        values = {} if told is None else told.value
 
-        def run(state: Any, f: str = op.f, asked: Any = op.value, told: Any = told) -> Any:
+        def run(state: Any, f: str = op.f, asked: Any = op.value, values: Any = values) -> Any:
             after = {key: state.get(key, -1) + (f == "inc") for key in ([asked] if f == "inc" else asked)}
-            if any(after[key] != value for key, value in told.items()):
+            if any(after[key] != value for key, value in values.items()):
                 return None
             return after if f == "inc" else {}
 
-        txns.append(Txn(int(op.process), place, end if outcome == "ok" else None, run))
+        txns.append(Txn(int(op.process), begin, end, run))
     return txns
 
 

@@ -18,18 +18,10 @@ from harness.checker import CheckOptions
 from harness.history import History, HistoryError
 from harness.op import Op
 from tests.checkers.histories import history
-from tests.checkers.replay_oracle import Txn, serial, snapshot
+from tests.checkers.replay_oracle import MODELS, Txn, calls_that_count
 
 EXAMPLES = int(os.environ.get("FAULTLINE_EXAMPLES", "600"))
 thorough = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
-MODELS = {
-    "serializable": (serial, "none"),
-    "strong-session-serializable": (serial, "session"),
-    "strict-serializable": (serial, "strict"),
-    "snapshot-isolation": (snapshot, "none"),
-    "strong-session-snapshot-isolation": (snapshot, "session"),
-    "strong-snapshot-isolation": (snapshot, "strict"),
-}
 
 
 def verdict(ops: History, model: str = "serializable") -> Any:
@@ -78,18 +70,11 @@ def histories(draw: st.DrawFn) -> list[Op]:
 
 
 def txns_of(ops: list[Op]) -> list[Txn]:
-    columns = History.from_ops(ops)
     txns = []
-    for place, op in enumerate(ops):
-        if op.type != "invoke":
-            continue
-        end = int(columns.pair[place])
-        outcome = "info" if end < 0 else ops[end].type
+    for op, told, begin, end in calls_that_count(ops):
         key = op.value[0]
-        if outcome == "fail" or (op.f == "read" and outcome != "ok"):
-            continue
-        if op.f == "read":
-            expected = frozenset(ops[end].value[1])
+        if op.f == "read" and told is not None:
+            expected = frozenset(told.value[1])
 
             def run(state: Any, key: int = key, expected: frozenset[int] = expected) -> Any:
                 return {} if {row for (k, row) in state if k == key} == expected else None
@@ -99,7 +84,7 @@ def txns_of(ops: list[Op]) -> list[Txn]:
             def run(state: Any, key: int = key, row: int = row) -> Any:
                 return None if any(k == key for k, _ in state) else {(key, row): True}
 
-        txns.append(Txn(int(op.process), place, end if outcome == "ok" else None, run))
+        txns.append(Txn(int(op.process), begin, end, run))
     return txns
 
 

@@ -22,7 +22,7 @@ from harness.checker import CheckOptions
 from harness.history import History, HistoryError
 from harness.op import Op
 from tests.checkers.histories import history
-from tests.checkers.replay_oracle import Txn, serial
+from tests.checkers.replay_oracle import Txn, calls_that_count, serial
 
 EXAMPLES = int(os.environ.get("FAULTLINE_EXAMPLES", "600"))
 thorough = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
@@ -81,16 +81,9 @@ def made(seed: int, *, infos: bool = True, most: int = 9) -> list[Op]:
 
 
 def txns_of(ops: list[Op]) -> list[Txn]:
-    columns = History.from_ops(ops)
     txns = []
-    for place, op in enumerate(ops):
-        if op.type != "invoke":
-            continue
-        end = int(columns.pair[place])
-        outcome = "info" if end < 0 else ops[end].type
-        if outcome == "fail" or (op.f == "read" and outcome != "ok"):
-            continue
-        key, value = op.value if op.f != "read" else ops[end].value
+    for op, told, begin, end in calls_that_count(ops):
+        key, value = told.value if op.f == "read" and told is not None else op.value
 
         def run(state: Any, f: str = op.f, key: int = key, value: Any = value) -> Any:
             if f == "write":
@@ -100,7 +93,7 @@ def txns_of(ops: list[Op]) -> list[Txn]:
                 return None
             return {} if f == "read" else {key: value[1]}
 
-        txns.append(Txn(int(op.process), place, end if outcome == "ok" else None, run))
+        txns.append(Txn(int(op.process), begin, end, run))
     return txns
 
 

@@ -19,20 +19,12 @@ from harness.history import History, HistoryError
 from harness.op import Op
 from harness.verdict import Verdict
 from tests.checkers.histories import asked, history
-from tests.checkers.replay_oracle import Txn, serial, snapshot
+from tests.checkers.replay_oracle import MODELS, Txn, calls_that_count
 
 EXAMPLES = int(os.environ.get("FAULTLINE_EXAMPLES", "600"))
 thorough = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
 PAIRS = 2
 LOOK = [("invoke", 2, "read-all", None), ("ok", 2, "read-all", [])]
-MODELS = {
-    "serializable": (serial, "none"),
-    "strong-session-serializable": (serial, "session"),
-    "strict-serializable": (serial, "strict"),
-    "snapshot-isolation": (snapshot, "none"),
-    "strong-session-snapshot-isolation": (snapshot, "session"),
-    "strong-snapshot-isolation": (snapshot, "strict"),
-}
 
 
 def judged(ops: list[Op], model: str) -> Verdict:
@@ -92,14 +84,9 @@ histories = st.integers(0, 2**63).map(made)
 
 def txns_of(ops: list[Op]) -> list[Txn]:
     """What each call did, by the docstring's rule: leave only if both are on call."""
-    columns = History.from_ops(ops)
     txns = []
-    for begin, op in enumerate(ops):
-        end = int(columns.pair[begin])
-        outcome = "info" if end < 0 else ops[end].type
-        if op.type != "invoke" or outcome == "fail" or (op.f == "read-all" and outcome != "ok"):
-            continue
-        answer = ops[end].value if outcome == "ok" else None
+    for op, told, begin, end in calls_that_count(ops):
+        answer = None if told is None else told.value
 
         def leave(state: Any, place: Any = op.value, answer: Any = answer) -> Any:
             does = "stayed" if state.get((place[0], 0)) or state.get((place[0], 1)) else "left"
@@ -112,7 +99,7 @@ def txns_of(ops: list[Op]) -> list[Txn]:
             on.update({(row[0], member): row[1 + member] for row in answer for member in (0, 1)})
             return {} if all(on[place] is not state.get(place, False) for place in on) else None
 
-        txns.append(Txn(int(op.process), begin, end if outcome == "ok" else None, leave if op.f == "leave" else look))
+        txns.append(Txn(int(op.process), begin, end, leave if op.f == "leave" else look))
     return txns
 
 
